@@ -1,0 +1,102 @@
+/** The events that a host gives to an actor: messages off the wire, and what the world answers. */
+import type { MESSAGES } from '../protocol/messages.js';
+import type { LeadingBody } from '../protocol/master-api.js';
+import type { Static, TSchema } from '../protocol/schema.js';
+
+/** Time and chance come in through the door: with every event. */
+export interface Stamp {
+  /** Milliseconds since 1970. */
+  readonly now: number;
+  /** From 0 to below 1, new for every event. */
+  readonly random: number;
+}
+
+/** What a message says besides its body. */
+export interface Meta {
+  /** The sender's principal, as its subject or, where the subject names no sender, its envelope says. */
+  readonly principal: string;
+  /** The tokens of the subject, unescaped. */
+  readonly parameters: Readonly<Record<string, string>>;
+  readonly session: string;
+  readonly sequence: number;
+  readonly epoch: number;
+  readonly id: string;
+  readonly cause?: string | undefined;
+  /** Inbox that wants an answer. */
+  readonly reply?: string | undefined;
+}
+
+/** A message that has been decoded, checked and numbered: `<sender's role>.<TYPE>`. */
+export type Message<Role extends string, Table extends Record<string, TSchema>> = {
+  [T in keyof Table & string]: Stamp & {
+    readonly type: `${Role}.${T}`;
+    readonly meta: Meta;
+    readonly body: Static<Table[T]>;
+  };
+}[keyof Table & string];
+
+/** One message of a union, by its event type. */
+export type MessageOf<M extends { type: string }, T extends M['type']> = Extract<M, { type: T }>;
+
+export type SchedulerMessage = Message<'scheduler', (typeof MESSAGES)['masterScheduler']>;
+export type AgentMessage = Message<'agent', (typeof MESSAGES)['masterAgent']>;
+export type OperatorMessage = Message<'operator', (typeof MESSAGES)['masterOperator']>;
+export type AgentOperatorMessage = Message<'operator', (typeof MESSAGES)['agentOperator']>;
+export type MasterToAgentMessage = Message<'master', (typeof MESSAGES)['agentMaster']>;
+export type MasterToSchedulerMessage = Message<'master', (typeof MESSAGES)['scheduler']>;
+export type PeerMessage = Message<'peer', (typeof MESSAGES)['masterMaster']>;
+export type LeaderMessage = Message<'leader', (typeof MESSAGES)['leader']>;
+export type ProbeMessage = Stamp & { readonly type: 'probe.PROBE'; readonly meta: Meta };
+
+/** Sent by hosts alone. */
+export type StartEvent = Stamp & { readonly type: 'START' };
+export type TickEvent = Stamp & { readonly type: 'TICK' };
+/** An orderly end is wanted. */
+export type StopEvent = Stamp & { readonly type: 'STOP' };
+/** The connection was away: anything published meanwhile may be lost. Rule: LNK-1. */
+export type ReconnectedEvent = Stamp & { readonly type: 'RECONNECTED' };
+
+export type StorageEvent = Stamp &
+  (
+    | { readonly type: 'REGISTRY_STORED' | 'REGISTRY_REFUSED'; readonly requestId: number }
+    | {
+        readonly type: 'REGISTRY_ENTRY';
+        readonly key: string;
+        /** Decoded, not yet checked; `undefined` for a deletion. */
+        readonly value: unknown;
+        readonly revision: number;
+      }
+    | { readonly type: 'REGISTRY_CAUGHT_UP' }
+    | { readonly type: 'LEASE_ENTRY'; readonly revision: number; readonly held: boolean }
+    | {
+        readonly type: 'LEASE_ANSWERED' | 'EPOCH_ANSWERED';
+        readonly requestId: number;
+        /** `busy`: refused without a number, as a batch of another is in flight; `unknown`: no answer in time. */
+        readonly outcome: 'stored' | 'refused' | 'busy' | 'unknown';
+        readonly revision: number;
+      }
+    | {
+        readonly type: 'PROBED';
+        readonly requestId: number;
+        readonly outcome: 'answered' | 'noResponders' | 'silence';
+        readonly answer?: LeadingBody;
+      }
+  );
+
+export type ContainerEvent = Stamp &
+  (
+    | { readonly type: 'CONTAINER_STARTED'; readonly containerId: string; readonly pid: number }
+    | {
+        readonly type: 'CONTAINER_ENDED';
+        readonly containerId: string;
+        readonly exitCode?: number | undefined;
+        readonly exitSignal?: string | undefined;
+        /** Set when it could not be started. */
+        readonly launchError?: string | undefined;
+      }
+  );
+
+export type CheckpointEvent = Stamp & { readonly type: 'CHECKPOINTED'; readonly requestId: number };
+
+/** An event without its stamp, as a port hands it to the host. */
+export type Unstamped<E> = E extends Stamp ? Omit<E, keyof Stamp> : never;

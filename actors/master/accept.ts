@@ -1,0 +1,223 @@
+/** ACCEPT: the offers are checked, the operations walked in order, the rest goes back. Rules: ACC-1 to ACC-6. */
+import { launchIdOf } from '../../protocol/ids.js';
+import type { Operation } from '../../protocol/offer.js';
+import { registryKey, REGISTRY_VERSION, type TaskRecord } from '../../protocol/registry.js';
+import { Resources } from '../../protocol/resources.js';
+import type { StatusReason, TaskInfo, TaskState, TaskStatus } from '../../protocol/task.js';
+import { NOTHING, type Effect, type Effects } from '../effect.js';
+import type { MessageOf, SchedulerMessage } from '../events.js';
+import { persist, type AgentRow, type FrameworkRow, type MasterState, type OfferRow, type Stored, type TaskRow } from './master-state.js';
+import { dropOffer, gatherAllocation, refusal } from './offers.js';
+import { removeIfDone } from './frameworks.js';
+import { toAgent, toScheduler } from './send.js';
+import { complete, forwardKill, viewTask } from './tasks.js';
+import { taskError, taskResources, tasksOf } from './validation.js';
+
+type Accept = MessageOf<SchedulerMessage, 'scheduler.ACCEPT'>;
+
+/** What the walk over the operations carries. */
+interface Walk {
+  readonly state: MasterState;
+  readonly framework: FrameworkRow;
+  readonly agent: AgentRow;
+  readonly role: string;
+  remaining: Resources;
+  readonly launched: Set<string>;
+  readonly cause: string;
+  readonly now: number;
+}
+
+export function onAccept(state: MasterState, framework: FrameworkRow, { meta, body, now }: Accept): Effects {
+  const { offerIds, operations = [], filters } = body.accept;
+  const named = offerIds.map((offerId) => state.offers.get(offerId));
+  const wrong = offersError(state, framework, offerIds, named);
+  const rows = named.filter((row) => row?.frameworkId === framework.frameworkId) as OfferRow[];
+  // Between the check and the use there is no step: the offers are gone at once.
+  for (const row of new Set(rows)) dropOffer(state, row);
+  if (wrong !== undefined) {
+    for (const row of new Set(rows)) state.allocator.recover(row.frameworkId, row.agentId, row.resources);
+    gatherAllocation(state, now);
+    const context = { state, framework, cause: meta.id, now };
+    return tasksOf(operations).map((task) =>
+      failure(context, task, 'TASK_DROPPED', 'REASON_INVALID_OFFERS', wrong),
+    );
+  }
+  const first = rows[0] as OfferRow;
+  const agent = state.agents.get(first.agentId) as AgentRow;
+  const remaining = rows.reduce((sum, row) => sum.add(row.resources), Resources.empty);
+  const walk: Walk = { state, framework, agent, role: first.role, remaining, launched: new Set(), cause: meta.id, now };
+  const effects = operations.flatMap((operation) => apply(walk, operation));
+  if (!walk.remaining.isEmpty) {
+    const refused = refusal(state, first.role, filters, now);
+    state.allocator.recover(framework.frameworkId, first.agentId, walk.remaining, refused);
+    gatherAllocation(state, now);
+  }
+  return effects;
+}
+
+/** All must pass, else the whole call is dropped. Rule: ACC-1. */
+function offersError(
+  state: MasterState,
+  framework: FrameworkRow,
+  offerIds: readonly string[],
+  rows: readonly (OfferRow | undefined)[],
+): string | undefined {
+  const [first] = rows;
+  if (offerIds.length === 0) return 'The call names no offers.';
+  if (new Set(offerIds).size !== offerIds.length) return 'An offer is named twice.';
+  const gone = rows.findIndex((row) => row === undefined);
+  if (gone >= 0 || first === undefined) return `Offer ${offerIds[gone]} is no longer valid.`;
+  for (const row of rows) {
+    if (row?.frameworkId !== framework.frameworkId) return `Offer ${row?.offerId} is of another framework.`;
+    if (row.role !== first.role) return 'The offers are of more than one role.';
+    if (row.agentId !== first.agentId) return 'The offers are of more than one agent.';
+  }
+  return state.agents.get(first.agentId)?.state === 'REGISTERED' ? undefined : 'The agent is not connected.';
+}
+
+function apply(walk: Walk, operation: Operation): Effects {
+  switch (operation.type) {
+    case 'LAUNCH': {
+      const tasks = operation.launch.taskInfos ?? [];
+      if (operation.id === undefined) return tasks.flatMap((task) => launch(walk, task));
+      return tasks.map((task) => failure(walk, task, 'TASK_ERROR', 'REASON_TASK_INVALID', 'LAUNCH takes no id.'));
+    }
+    case 'LAUNCH_GROUP': {
+      const tasks = operation.launchGroup.taskGroup.tasks ?? [];
+      const wrong = 'Task groups are not supported yet.';
+      return tasks.map((task) => failure(walk, task, 'TASK_ERROR', 'REASON_TASK_GROUP_INVALID', wrong));
+    }
+    default:
+      return operationError(walk, operation);
+  }
+}
+
+/** Operations whose behaviour is not there yet are refused with a word, where the framework asked for one. */
+function operationError({ state, framework, agent, cause }: Walk, { id, type }: Operation): Effects {
+  if (id === undefined) return NOTHING;
+  const message = `${type} is not supported yet.`;
+  const status = { operationId: id, state: 'OPERATION_ERROR', message, agentId: agent.agentId } as const;
+  return [
+    toScheduler(state, framework, 'UPDATE_OPERATION_STATUS', { updateOperationStatus: { status } }, cause),
+  ];
+}
+
+/** One task: checked alone, a row of its own, a registry decision of its own. Rules: ACC-3, ACC-4, REG-1. */
+function launch(walk: Walk, info: TaskInfo): Effects {
+  const { state, framework, agent, role, remaining, launched } = walk;
+  const { agentId } = agent;
+  const wrong = taskError(info, { framework, agentId, role, remaining, launched });
+  if (wrong !== undefined) return [failure(walk, info, 'TASK_ERROR', 'REASON_TASK_INVALID', wrong)];
+  const resources = taskResources(info, role);
+  walk.remaining = remaining.subtract(resources);
+  launched.add(info.taskId);
+  const task = newTaskRow(state, framework, agent, info, resources);
+  state.tasks.set(task.launchId, task);
+  framework.tasks.set(task.taskId, task);
+  agent.tasks.set(task.launchId, task);
+  const write = { key: registryKey('task', task.launchId), record: recordOf(task) };
+  return persist(state, [write], (current) => onTaskStored(current, task, walk.cause));
+}
+
+function newTaskRow(
+  state: MasterState,
+  { frameworkId }: FrameworkRow,
+  { agentId }: AgentRow,
+  info: TaskInfo,
+  resources: Resources,
+): TaskRow {
+  return {
+    launchId: launchIdOf(state.masterId, ++state.counters.launch),
+    taskId: info.taskId,
+    name: info.name,
+    frameworkId,
+    agentId,
+    resources,
+    labels: info.labels,
+    killPolicy: info.killPolicy,
+    info,
+    stored: false,
+    state: 'TASK_STAGING',
+    status: undefined,
+    statusUuid: undefined,
+    recovered: false,
+    killRequested: undefined,
+    deleting: false,
+    startedAtMs: 0,
+  };
+}
+
+function recordOf(task: TaskRow): TaskRecord {
+  const { launchId, taskId, name, frameworkId, agentId, labels, killPolicy } = task;
+  return {
+    schemaVersion: REGISTRY_VERSION,
+    launchId,
+    taskId,
+    name,
+    frameworkId,
+    agentId,
+    resources: task.resources.toArray(),
+    ...(labels && { labels }),
+    ...(killPolicy && { killPolicy }),
+  };
+}
+
+/** The registry has the row: only now may the agent hear of it. Rule: REG-3. */
+function onTaskStored(state: MasterState, row: TaskRow, cause: string): Effects {
+  row.stored = true;
+  const task = row as Stored<TaskRow>;
+  const framework = state.frameworks.get(task.frameworkId);
+  if (framework === undefined || framework.removed) return dropUnsent(state, task);
+  const agent = state.agents.get(task.agentId);
+  // An agent that is away learns of the launch when it comes back: it is in the list that it then gets. Rule: LCH-2.
+  if (agent?.state !== 'REGISTERED') return NOTHING;
+  return [runTask(state, framework, agent, task, cause), ...forwardKill(state, task)];
+}
+
+function runTask(
+  state: MasterState,
+  framework: FrameworkRow,
+  agent: AgentRow,
+  task: Stored<TaskRow>,
+  cause: string,
+): Effect {
+  const { frameworkId, launchId, info } = task;
+  const body = { frameworkId, frameworkInfo: framework.info, task: info as TaskInfo, launchId };
+  // From here on the agent has it: what RUN_TASK carried is not kept here.
+  task.info = undefined;
+  return toAgent(state, agent, 'RUN_TASK', body, cause);
+}
+
+/** The framework was torn down while the row was on its way: nobody has heard of the task, so the row just goes. */
+function dropUnsent(state: MasterState, task: TaskRow): Effects {
+  task.deleting = true;
+  return persist(state, [{ key: registryKey('task', task.launchId) }], (current) => {
+    current.tasks.delete(task.launchId);
+    current.agents.get(task.agentId)?.tasks.delete(task.launchId);
+    current.frameworks.get(task.frameworkId)?.tasks.delete(task.taskId);
+    if (!task.recovered) current.allocator.recover(task.frameworkId, task.agentId, task.resources);
+    task.recovered = true;
+    complete(current, viewTask({ ...task, state: 'TASK_KILLED' }));
+    return removeIfDone(current, task.frameworkId);
+  });
+}
+
+/** A task that will not be launched: a status of the master's own. */
+function failure(
+  { state, framework, cause, now }: Pick<Walk, 'state' | 'framework' | 'cause' | 'now'>,
+  task: TaskInfo,
+  to: TaskState,
+  reason: StatusReason,
+  message: string,
+): Effect {
+  const status: TaskStatus = {
+    taskId: task.taskId,
+    state: to,
+    source: 'SOURCE_MASTER',
+    reason,
+    message,
+    agentId: task.agentId,
+    timestamp: now / 1000,
+  };
+  return toScheduler(state, framework, 'UPDATE', { update: { status } }, cause);
+}

@@ -1,0 +1,203 @@
+/** Agents: admission, registration, return, silence. Rules: AGT-1 to AGT-5, LNK-1. */
+import { agentIdOf } from '../../protocol/ids.js';
+import { registryKey, REGISTRY_VERSION, type AgentRecord } from '../../protocol/registry.js';
+import { Resources, resourcesError } from '../../protocol/resources.js';
+import { isTerminal } from '../../protocol/task-state.js';
+import type { AgentInfo } from '../../protocol/agent.js';
+import { log, NOTHING, type Effect, type Effects } from '../effect.js';
+import type { AgentMessage, MessageOf, Meta } from '../events.js';
+import { newLink } from '../link.js';
+import { admitAgent } from './admission.js';
+import { wantAllocation, withdrawOffers } from './offers.js';
+import { persist, type AgentRow, type MasterState, type TaskRow } from './master-state.js';
+import { beginSession, inviteAgent, toAgent, toScheduler } from './send.js';
+import { forwardKill, moveTask, statusByMaster } from './tasks.js';
+
+type Register = MessageOf<AgentMessage, 'agent.REGISTER'>;
+type Reregister = MessageOf<AgentMessage, 'agent.REREGISTER'>;
+
+export function newAgentRow(agentId: string, principal: string, info: AgentInfo): AgentRow {
+  return {
+    agentId,
+    principal,
+    info,
+    version: '',
+    state: 'RECOVERED',
+    total: Resources.of(info.resources ?? []),
+    tasks: new Map(),
+    offers: new Map(),
+    link: newLink(),
+    missedHeartbeats: 0,
+    invitedAtMs: -Infinity,
+    arrivalId: '',
+    registeredAtMs: undefined,
+    reregisteredAtMs: undefined,
+    unreachableAtMs: undefined,
+  };
+}
+
+/** A new agent. A principal that is known already keeps its id: an agent that lost its answer asks again. Rule: AGT-1. */
+export function onRegister(state: MasterState, { meta, body, now }: Register): Effects {
+  const wrong = resourcesError(body.agentInfo.resources ?? []);
+  if (wrong !== undefined) return [log('warn', 'agent refused', { principal: meta.principal, wrong })];
+  const known = state.agentsByPrincipal.get(meta.principal);
+  if (known?.state === 'ADMITTING' || known?.arrivalId === meta.id) return NOTHING;
+  const agentId = known?.agentId ?? agentIdOf(state.masterId, ++state.counters.agent);
+  return admitAndAnswer(state, agentId, { meta, now, agentInfo: body.agentInfo, version: body.version }, 'REGISTERED');
+}
+
+/** A known agent with what it runs. Rule: AGT-2. */
+export function onReregister(state: MasterState, { meta, body, now }: Reregister): Effects {
+  const { agentId, agentInfo, version } = body;
+  const wrong = resourcesError(agentInfo.resources ?? []);
+  if (wrong !== undefined) return [log('warn', 'agent refused', { principal: meta.principal, wrong })];
+  const agent = state.agents.get(agentId);
+  if (agent !== undefined && agent.principal !== meta.principal)
+    return [log('warn', 'agent id of another principal', { agentId, principal: meta.principal })];
+  // The second copy of one message would end the session that the first began.
+  if (agent?.state === 'ADMITTING' || agent?.arrivalId === meta.id) return NOTHING;
+  const effects: Effect[] = [];
+  for (const task of body.tasks) {
+    const row = state.tasks.get(task.launchId);
+    if (row !== undefined && row.agentId === agentId) effects.push(...moveTask(state, row, task.state, now));
+  }
+  return [...effects, ...admitAndAnswer(state, agentId, { meta, now, agentInfo, version }, 'REREGISTERED')];
+}
+
+interface Arrival {
+  readonly meta: Meta;
+  readonly now: number;
+  readonly agentInfo: AgentInfo;
+  readonly version: string;
+}
+
+/** Stores the agent's record if it says something new, then answers. Rules: AGT-1, REG-3. */
+function admitAndAnswer(
+  state: MasterState,
+  agentId: string,
+  arrival: Arrival,
+  answer: 'REGISTERED' | 'REREGISTERED',
+): Effects {
+  const { meta, agentInfo, version } = arrival;
+  let agent = state.agents.get(agentId);
+  const isNew = agent === undefined;
+  if (agent === undefined) {
+    agent = newAgentRow(agentId, meta.principal, agentInfo);
+    state.agents.set(agentId, agent);
+    const before = state.agentsByPrincipal.get(meta.principal);
+    state.agentsByPrincipal.set(meta.principal, agent);
+    if (before !== undefined) before.state = 'UNREACHABLE';
+  }
+  const settle = (): Effects => welcome(state, agent, arrival, answer);
+  agent.version = version;
+  agent.arrivalId = meta.id;
+  if (!isNew && JSON.stringify(agent.info) === JSON.stringify(agentInfo)) return settle();
+  agent.info = agentInfo;
+  const back = agent.state;
+  if (isNew) agent.state = 'ADMITTING';
+  const record: AgentRecord = { schemaVersion: REGISTRY_VERSION, agentId, principal: meta.principal, agentInfo };
+  return persist(state, [{ key: registryKey('agent', agentId), record }], () => {
+    if (agent.state === 'ADMITTING') agent.state = back;
+    return settle();
+  });
+}
+
+/** Begins the session and says what the registry has for the agent; from here on it gets offers. Rules: AGT-2, LCH-2, LCH-3. */
+function welcome(state: MasterState, agent: AgentRow, { meta, now }: Arrival, answer: string): Effects {
+  const effects: Effect[] = [];
+  beginSession(state, agent);
+  const heartbeatIntervalMs = state.config.timings.heartbeatIntervalMs;
+  const { agentId } = agent;
+  if (answer === 'REGISTERED' && agent.tasks.size === 0) {
+    effects.push(toAgent(state, agent, 'REGISTERED', { agentId, heartbeatIntervalMs }, meta.id));
+  } else {
+    const launches = [...agent.tasks.values()].filter((task) => task.stored).map(launchRef);
+    effects.push(toAgent(state, agent, 'REREGISTERED', { agentId, heartbeatIntervalMs, launches }, meta.id));
+  }
+  agent.registeredAtMs ??= now;
+  agent.reregisteredAtMs = now;
+  effects.push(...withdrawOffers(state, agent.offers.values(), now));
+  enlist(state, agent);
+  const wasUnreachable = agent.state === 'UNREACHABLE';
+  agent.state = 'REGISTERED';
+  agent.unreachableAtMs = undefined;
+  for (const task of agent.tasks.values()) {
+    if (task.killRequested !== undefined) effects.push(...forwardKill(state, task));
+    const framework = state.frameworks.get(task.frameworkId);
+    if (framework?.removed === true)
+      effects.push(toAgent(state, agent, 'SHUTDOWN_FRAMEWORK', { frameworkId: task.frameworkId }));
+    else if (wasUnreachable && !isTerminal(task.state))
+      effects.push(...statusByMaster(state, task, task.state, 'REASON_AGENT_REREGISTERED', 'The agent is back.', now));
+  }
+  wantAllocation(state, now);
+  return effects;
+}
+
+const launchRef = ({ frameworkId, taskId, launchId }: TaskRow) => ({ frameworkId, taskId, launchId });
+
+/** Gives the agent to the allocator anew: its resources may be others than before. */
+function enlist(state: MasterState, agent: AgentRow): void {
+  state.allocator.removeAgent(agent.agentId);
+  agent.total = Resources.of(agent.info.resources ?? []);
+  const held = new Map<string, Resources>();
+  for (const task of agent.tasks.values()) {
+    if (task.recovered) continue;
+    const before = held.get(task.frameworkId);
+    held.set(task.frameworkId, before === undefined ? task.resources : before.add(task.resources));
+  }
+  state.allocator.addAgent(agent.agentId, agent.info, agent.total, held);
+}
+
+export function onPong(state: MasterState, event: MessageOf<AgentMessage, 'agent.PONG'>): Effects {
+  const admitted = admitAgent(state, event.meta, event.body.agentId, event.now);
+  if ('refused' in admitted) return admitted.refused;
+  admitted.agent.missedHeartbeats = 0;
+  return NOTHING;
+}
+
+/** An agent that stops in order: its tasks have ended, and it gets no offers until it is back. */
+export function onUnregister(state: MasterState, event: MessageOf<AgentMessage, 'agent.UNREGISTER'>): Effects {
+  const admitted = admitAgent(state, event.meta, event.body.agentId, event.now);
+  return 'refused' in admitted ? admitted.refused : markUnreachable(state, admitted.agent, event.now);
+}
+
+/** Pings each agent; one that has been silent too long is unreachable. It kills nothing. Rule: AGT-3. */
+export function heartbeatAgents(state: MasterState, now: number): Effects {
+  const effects: Effect[] = [];
+  for (const agent of state.agents.values()) {
+    if (agent.state === 'RECOVERED') effects.push(...inviteAgent(state, agent, now));
+    if (agent.state !== 'REGISTERED') continue;
+    if (++agent.missedHeartbeats > state.config.timings.missedHeartbeats)
+      effects.push(...markUnreachable(state, agent, now));
+    else effects.push(toAgent(state, agent, 'PING', {}));
+  }
+  return effects;
+}
+
+function markUnreachable(state: MasterState, agent: AgentRow, now: number): Effects {
+  if (agent.state !== 'REGISTERED') return NOTHING;
+  agent.state = 'UNREACHABLE';
+  agent.unreachableAtMs = now;
+  state.allocator.setAgentActive(agent.agentId, false);
+  const effects: Effect[] = [log('warn', 'agent unreachable', { agentId: agent.agentId })];
+  effects.push(...withdrawOffers(state, agent.offers.values(), now));
+  const told = new Set<string>();
+  for (const task of agent.tasks.values()) {
+    told.add(task.frameworkId);
+    if (isTerminal(task.state)) continue;
+    effects.push(
+      ...statusByMaster(state, task, 'TASK_UNREACHABLE', 'REASON_AGENT_REMOVED', 'The agent does not answer.', now),
+    );
+  }
+  for (const frameworkId of told) {
+    const framework = state.frameworks.get(frameworkId);
+    if (framework?.connected === true)
+      effects.push(toScheduler(state, framework, 'FAILURE', { failure: { agentId: agent.agentId } }));
+  }
+  return effects;
+}
+
+/** A new leader asks those it knows to come. Rule: LNK-1. */
+export function inviteAgents(state: MasterState, now: number): Effects {
+  return [...state.agents.values()].flatMap((agent) => inviteAgent(state, agent, now));
+}

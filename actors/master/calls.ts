@@ -1,0 +1,127 @@
+/** Which function answers which message, and which deadline calls what: one screen. */
+import { errorBody } from '../../protocol/errors.js';
+import { log, NOTHING, type Effects } from '../effect.js';
+import type { AgentMessage, MessageOf, SchedulerMessage, Stamp } from '../events.js';
+import { onAccept } from './accept.js';
+import { admitFramework } from './admission.js';
+import { heartbeatAgents, onPong, onRegister, onReregister, onUnregister } from './agents.js';
+import { heartbeatFrameworks, onFailoverDue, onSubscribe, teardown } from './frameworks.js';
+import { probe, renewLease, retryClaim, sendLoopback } from './leadership.js';
+import type { FrameworkRow, MasterState } from './master-state.js';
+import { allocate, onDecline, onOfferDue, onRevive, onSuppress } from './offers.js';
+import { toScheduler } from './send.js';
+import { onAcknowledge, onKill, onReconcile, onStatusUpdate } from './tasks.js';
+import { unreachable } from '../invariant.js';
+
+/** A call of a framework with a session. */
+type Handler<T extends SchedulerMessage['type']> = (
+  state: MasterState,
+  framework: FrameworkRow,
+  event: MessageOf<SchedulerMessage, T>,
+) => Effects;
+
+/** Answers a call that is understood and not served yet; the framework lives on. */
+const unsupported = (state: MasterState, framework: FrameworkRow, { type, meta }: SchedulerMessage): Effects => {
+  const error = errorBody('UNSUPPORTED', `${type.slice('scheduler.'.length)}.`);
+  return [toScheduler(state, framework, 'ERROR', error, meta.id)];
+};
+
+const onHeartbeat: Handler<'scheduler.HEARTBEAT'> = (_state, framework) => {
+  framework.missedHeartbeats = 0;
+  return NOTHING;
+};
+
+const onTeardown: Handler<'scheduler.TEARDOWN'> = (state, framework, { now }) => teardown(state, framework, now);
+
+const onRequest: Handler<'scheduler.REQUEST'> = (state, framework, { body }) => {
+  state.allocator.requestResources(framework.frameworkId, body.request.requests ?? []);
+  return NOTHING;
+};
+
+const HANDLERS: { readonly [T in Exclude<SchedulerMessage['type'], 'scheduler.SUBSCRIBE'>]: Handler<T> } = {
+  'scheduler.ACCEPT': onAccept,
+  'scheduler.DECLINE': onDecline,
+  'scheduler.REVIVE': onRevive,
+  'scheduler.SUPPRESS': onSuppress,
+  'scheduler.ACKNOWLEDGE': onAcknowledge,
+  'scheduler.KILL': onKill,
+  'scheduler.RECONCILE': onReconcile,
+  'scheduler.TEARDOWN': onTeardown,
+  'scheduler.HEARTBEAT': onHeartbeat,
+  'scheduler.REQUEST': onRequest,
+  'scheduler.SHUTDOWN': unsupported,
+  'scheduler.MESSAGE': unsupported,
+  'scheduler.UPDATE_FRAMEWORK': unsupported,
+  'scheduler.ACCEPT_INVERSE_OFFERS': unsupported,
+  'scheduler.DECLINE_INVERSE_OFFERS': unsupported,
+  'scheduler.ACKNOWLEDGE_OPERATION_STATUS': unsupported,
+  'scheduler.RECONCILE_OPERATIONS': unsupported,
+};
+
+export function onSchedulerCall(state: MasterState, event: SchedulerMessage): Effects {
+  if (event.type === 'scheduler.SUBSCRIBE') return onSubscribe(state, event);
+  const admitted = admitFramework(state, event.meta, event.body.frameworkId, event.now);
+  if ('refused' in admitted) return admitted.refused;
+  // Anything that a scheduler says shows that it is there.
+  admitted.framework.missedHeartbeats = 0;
+  const handler = HANDLERS[event.type] as Handler<SchedulerMessage['type']>;
+  return handler(state, admitted.framework, event);
+}
+
+export function onAgentMessage(state: MasterState, event: AgentMessage): Effects {
+  switch (event.type) {
+    case 'agent.REGISTER':
+      return onRegister(state, event);
+    case 'agent.REREGISTER':
+      return onReregister(state, event);
+    case 'agent.STATUS_UPDATE':
+      return onStatusUpdate(state, event);
+    case 'agent.PONG':
+      return onPong(state, event);
+    case 'agent.UNREGISTER':
+      return onUnregister(state, event);
+    default:
+      return unreachable(event);
+  }
+}
+
+/** Runs what waited for a write, against the state as it is now. Rule: REG-3. */
+export function onStored(state: MasterState, event: Stamp & { readonly requestId: number }): Effects {
+  const then = state.writes.get(event.requestId);
+  state.writes.delete(event.requestId);
+  return then === undefined ? NOTHING : then(state, event.now);
+}
+
+/** Runs every deadline that is due. */
+export function onTick(state: MasterState, { now }: Stamp): Effects {
+  let effects: Effects = NOTHING;
+  for (let key = state.deadlines.take(now); key !== undefined; key = state.deadlines.take(now))
+    effects = [...effects, ...onDue(state, key, now)];
+  return effects;
+}
+
+function onDue(state: MasterState, key: string, now: number): Effects {
+  const at = key.indexOf(':');
+  const id = key.slice(at + 1);
+  switch (at < 0 ? key : key.slice(0, at)) {
+    case 'probe':
+      return probe(state);
+    case 'claim':
+      return retryClaim(state, now);
+    case 'renew':
+      return renewLease(state, now);
+    case 'loopback':
+      return sendLoopback(state, now);
+    case 'heartbeat':
+      state.deadlines.set('heartbeat', now + state.config.timings.heartbeatIntervalMs);
+      return [...heartbeatAgents(state, now), ...heartbeatFrameworks(state, now)];
+    case 'allocate':
+      return allocate(state, now);
+    case 'offer':
+      return onOfferDue(state, id, now);
+    case 'failover':
+      return onFailoverDue(state, id, now);
+    default:
+      return [log('error', 'a deadline of no known kind', { key })];
+  }
+}

@@ -1,0 +1,194 @@
+/** Frameworks: subscription, return, silence, teardown. Rules: FRW-1 to FRW-6, LNK-1 to LNK-3. */
+import { errorBody } from '../../protocol/errors.js';
+import { roleError, type FrameworkInfo } from '../../protocol/framework.js';
+import { frameworkIdOf, NO_SESSION } from '../../protocol/ids.js';
+import { registryKey, REGISTRY_VERSION, type FrameworkRecord } from '../../protocol/registry.js';
+import { log, NOTHING, type Effect, type Effects } from '../effect.js';
+import type { MessageOf, Meta, SchedulerMessage } from '../events.js';
+import { newLink } from '../link.js';
+import { refuse } from './admission.js';
+import { persist, type FrameworkRow, type MasterState } from './master-state.js';
+import { discardOffers, wantAllocation } from './offers.js';
+import { beginSession, toAgent, toScheduler } from './send.js';
+
+type Subscribe = MessageOf<SchedulerMessage, 'scheduler.SUBSCRIBE'>;
+
+/** Removed frameworks that are remembered, so that their ids are not used again. */
+const MAX_COMPLETED = 50;
+
+export function newFrameworkRow(frameworkId: string, principal: string, info: FrameworkInfo): FrameworkRow {
+  return {
+    frameworkId,
+    principal,
+    info,
+    connected: false,
+    recovered: false,
+    removed: false,
+    stored: false,
+    suppressed: false,
+    tasks: new Map(),
+    offers: new Map(),
+    link: newLink(),
+    missedHeartbeats: 0,
+    invitedAtMs: -Infinity,
+    arrivalId: '',
+    registeredAtMs: undefined,
+    reregisteredAtMs: undefined,
+  };
+}
+
+const recordOf = (framework: FrameworkRow): FrameworkRecord => ({
+  schemaVersion: REGISTRY_VERSION,
+  frameworkId: framework.frameworkId,
+  principal: framework.principal,
+  frameworkInfo: framework.info,
+  ...(framework.removed && { removed: true }),
+});
+
+/** The first thing wrong with a FrameworkInfo, in words. */
+function infoError(info: FrameworkInfo, principal: string): string | undefined {
+  if (info.principal !== undefined && info.principal !== principal)
+    return `principal ${info.principal} is not ${principal}, which speaks`;
+  if (info.role !== undefined && info.roles !== undefined) return 'role and roles exclude each other';
+  const roles = info.roles ?? [info.role ?? '*'];
+  if (new Set(roles).size !== roles.length) return 'a role is named twice';
+  for (const role of roles) {
+    const wrong = roleError(role);
+    if (wrong !== undefined) return `role ${role}: ${wrong}`;
+  }
+  const timeout = info.failoverTimeout ?? 0;
+  return Number.isFinite(timeout) && timeout >= 0 ? undefined : 'failoverTimeout must be a finite number of seconds';
+}
+
+/** Opens or takes over the event stream of a framework. Rules: FRW-1, FRW-2. */
+export function onSubscribe(state: MasterState, { meta, body, now }: Subscribe): Effects {
+  const { frameworkInfo: info, suppressedRoles } = body.subscribe;
+  const named = body.frameworkId ?? info.id;
+  const wrong = infoError(info, meta.principal);
+  if (wrong !== undefined) return refuse(state, meta, named ?? 'new', 'INVALID_FRAMEWORK', wrong);
+  if (named !== undefined && state.completedFrameworks.has(named))
+    return refuse(state, meta, named, 'FRAMEWORK_REMOVED');
+  const known = named === undefined ? undefined : state.frameworks.get(named);
+  if (known !== undefined && known.principal !== meta.principal)
+    return refuse(state, meta, known.frameworkId, 'WRONG_PRINCIPAL');
+  if (known?.removed === true) return refuse(state, meta, known.frameworkId, 'FRAMEWORK_REMOVED');
+  // The second copy of one message would end the session that the first began.
+  if (known?.arrivalId === meta.id) return NOTHING;
+  const frameworkId = named ?? frameworkIdOf(state.masterId, ++state.counters.framework);
+  const framework = known ?? newFrameworkRow(frameworkId, meta.principal, { ...info, id: frameworkId });
+  if (known === undefined) {
+    state.frameworks.set(frameworkId, framework);
+    state.allocator.addFramework(frameworkId, framework.info, suppressedRoles ?? []);
+  }
+  framework.arrivalId = meta.id;
+  const arrival = { meta, now, suppressed: suppressedRoles ?? [] };
+  const same = known !== undefined && JSON.stringify(known.info) === JSON.stringify({ ...info, id: frameworkId });
+  if (same && known.stored) return welcome(state, framework, arrival);
+  framework.info = { ...info, id: frameworkId };
+  return persist(state, [{ key: registryKey('framework', frameworkId), record: recordOf(framework) }], () => {
+    framework.stored = true;
+    return framework.removed ? NOTHING : welcome(state, framework, arrival);
+  });
+}
+
+/** Begins the session; an instance before it is told that it is the older one. Rules: FRW-2, LNK-2. */
+function welcome(
+  state: MasterState,
+  framework: FrameworkRow,
+  { meta, now, suppressed }: { meta: Meta; now: number; suppressed: readonly string[] },
+): Effects {
+  const { frameworkId, info } = framework;
+  const effects: Effect[] = [];
+  const before = framework.connected ? framework.link.session : undefined;
+  discardOffers(state, framework.offers.values(), now);
+  beginSession(state, framework);
+  if (before !== undefined)
+    effects.push(
+      toScheduler(state, { ...framework, link: { session: before } }, 'ERROR', errorBody('STALE_SESSION')),
+    );
+  framework.connected = true;
+  framework.recovered = false;
+  framework.registeredAtMs ??= now;
+  framework.reregisteredAtMs = now;
+  state.deadlines.clear(`failover:${frameworkId}`);
+  state.allocator.updateFramework(frameworkId, info, suppressed);
+  framework.suppressed = suppressed.length > 0;
+  state.allocator.setFrameworkActive(frameworkId, true);
+  wantAllocation(state, now);
+  const masterInfo = { id: state.masterId, hostname: state.config.hostname, version: state.config.version };
+  const heartbeatIntervalSeconds = state.config.timings.heartbeatIntervalMs / 1000;
+  const subscribed = { frameworkId, heartbeatIntervalSeconds, masterInfo };
+  effects.push(toScheduler(state, framework, 'SUBSCRIBED', { subscribed }, meta.id));
+  return effects;
+}
+
+/** Heartbeats each scheduler; silence disconnects it and starts its failover timeout. Rule: LNK-3. */
+export function heartbeatFrameworks(state: MasterState, now: number): Effects {
+  const effects: Effect[] = [];
+  for (const framework of state.frameworks.values()) {
+    if (!framework.connected) continue;
+    if (++framework.missedHeartbeats > state.config.timings.missedHeartbeats) disconnect(state, framework, now);
+    else effects.push(toScheduler(state, framework, 'HEARTBEAT', {}));
+  }
+  return effects;
+}
+
+function disconnect(state: MasterState, framework: FrameworkRow, now: number): void {
+  framework.connected = false;
+  framework.link.session = NO_SESSION;
+  state.allocator.setFrameworkActive(framework.frameworkId, false);
+  discardOffers(state, framework.offers.values(), now);
+  awaitReturn(state, framework, now);
+}
+
+/** A framework that is not there has its failover timeout to come back. Stored timers start anew at takeover. Rule: FRW-4. */
+export function awaitReturn(state: MasterState, framework: FrameworkRow, now: number): void {
+  const { failoverTimeout } = framework.info;
+  const timeoutMs = failoverTimeout === undefined ? state.config.timings.failoverTimeoutMs : failoverTimeout * 1000;
+  state.deadlines.set(`failover:${framework.frameworkId}`, now + timeoutMs);
+}
+
+export function onFailoverDue(state: MasterState, frameworkId: string, now: number): Effects {
+  const framework = state.frameworks.get(frameworkId);
+  return framework === undefined || framework.connected ? NOTHING : teardown(state, framework, now);
+}
+
+/** Marks the framework as removed; when that is stored, its agents are told to kill what it runs. Rules: FRW-5, REG-3. */
+export function teardown(
+  state: MasterState,
+  framework: FrameworkRow,
+  now: number,
+  then: () => Effects = () => NOTHING,
+): Effects {
+  const { frameworkId } = framework;
+  if (framework.removed) return then();
+  framework.removed = true;
+  framework.suppressed = true;
+  state.deadlines.clear(`failover:${frameworkId}`);
+  state.allocator.setFrameworkActive(frameworkId, false);
+  discardOffers(state, framework.offers.values(), now);
+  return persist(state, [{ key: registryKey('framework', frameworkId), record: recordOf(framework) }], () => {
+    const effects: Effect[] = [log('info', 'framework removed', { frameworkId })];
+    if (framework.connected) effects.push(toScheduler(state, framework, 'ERROR', errorBody('FRAMEWORK_REMOVED')));
+    framework.connected = false;
+    for (const agent of state.agents.values())
+      if (agent.state === 'REGISTERED' && [...agent.tasks.values()].some((task) => task.frameworkId === frameworkId))
+        effects.push(toAgent(state, agent, 'SHUTDOWN_FRAMEWORK', { frameworkId }));
+    return [...effects, ...then(), ...removeIfDone(state, frameworkId)];
+  });
+}
+
+/** Forgets a removed framework once its last task has ended. Rule: FRW-5. */
+export function removeIfDone(state: MasterState, frameworkId: string): Effects {
+  const framework = state.frameworks.get(frameworkId);
+  if (framework?.removed !== true || framework.tasks.size > 0) return NOTHING;
+  return persist(state, [{ key: registryKey('framework', frameworkId) }], () => {
+    if (!state.frameworks.delete(frameworkId)) return NOTHING;
+    state.allocator.removeFramework(frameworkId);
+    state.completedFrameworks.set(frameworkId, framework);
+    const oldest = state.completedFrameworks.keys().next().value;
+    if (state.completedFrameworks.size > MAX_COMPLETED && oldest !== undefined)
+      state.completedFrameworks.delete(oldest);
+    return NOTHING;
+  });
+}

@@ -1,0 +1,217 @@
+/** What a master knows: rows in Maps, and the only mutable thing of its actor. */
+import type { AgentInfo } from '../../protocol/agent.js';
+import type { KillPolicy, Labels } from '../../protocol/container.js';
+import type { FrameworkInfo } from '../../protocol/framework.js';
+import type { Timings } from '../../protocol/limits.js';
+import type { Offer } from '../../protocol/offer.js';
+import type { Resources } from '../../protocol/resources.js';
+import type { EpochRecord } from '../../protocol/registry.js';
+import type { Task, TaskInfo, TaskState, TaskStatus } from '../../protocol/task.js';
+import { Deadlines } from '../deadlines.js';
+import type { Effects, RegistryWrite } from '../effect.js';
+import type { Link } from '../link.js';
+import type { ActorState } from '../perform.js';
+import type { Allocator } from './allocator/allocator.js';
+
+export interface MasterConfig {
+  /** Name of this master, which is its principal too. */
+  readonly name: string;
+  readonly hostname: string;
+  readonly version: string;
+  readonly timings: Timings;
+  readonly allocator: () => Allocator;
+}
+
+/** A peer that the master keeps a session with. */
+export interface Peer {
+  /** Receives on this link; its session is what we send under. */
+  readonly link: Link;
+  /** Heartbeats in a row without an answer. */
+  missedHeartbeats: number;
+  /** When it was last asked to come again; asked at most once a second. */
+  invitedAtMs: number;
+  /** Id of the message that the last session began with: its second copy begins none. */
+  arrivalId: string;
+}
+
+export interface AgentRow extends Peer {
+  readonly agentId: string;
+  readonly principal: string;
+  info: AgentInfo;
+  version: string;
+  /** RECOVERED: from the registry, not yet back in this term. Only REGISTERED gets offers. Rule: LCH-3. */
+  state: 'ADMITTING' | 'RECOVERED' | 'REGISTERED' | 'UNREACHABLE';
+  total: Resources;
+  readonly tasks: Map<string, TaskRow>;
+  readonly offers: Map<string, OfferRow>;
+  registeredAtMs: number | undefined;
+  reregisteredAtMs: number | undefined;
+  unreachableAtMs: number | undefined;
+}
+
+export interface FrameworkRow extends Peer {
+  readonly frameworkId: string;
+  readonly principal: string;
+  info: FrameworkInfo;
+  /** Whether its scheduler is there and answers. */
+  connected: boolean;
+  /** From the registry, not yet subscribed in this term. */
+  recovered: boolean;
+  /** Torn down; the row stays until its tasks have ended. */
+  removed: boolean;
+  stored: boolean;
+  suppressed: boolean;
+  /** By task id: live launches only. */
+  readonly tasks: Map<string, TaskRow>;
+  readonly offers: Map<string, OfferRow>;
+  registeredAtMs: number | undefined;
+  reregisteredAtMs: number | undefined;
+}
+
+export interface TaskRow {
+  readonly launchId: string;
+  readonly taskId: string;
+  readonly name: string;
+  readonly frameworkId: string;
+  readonly agentId: string;
+  readonly resources: Resources;
+  readonly labels: Labels | undefined;
+  readonly killPolicy: KillPolicy | undefined;
+  /** What RUN_TASK carries; only in the term of the launch. */
+  info: TaskInfo | undefined;
+  /** Whether the registry has it. Rule: REG-3. */
+  stored: boolean;
+  /** Latest state known to the agent. */
+  state: TaskState;
+  /** The last status forwarded, and its uuid in hexadecimal: what an acknowledgement must name. */
+  status: TaskStatus | undefined;
+  statusUuid: string | undefined;
+  /** Whether its resources went back already: they do when the latest state is terminal. */
+  recovered: boolean;
+  killRequested: { readonly killPolicy?: KillPolicy | undefined } | undefined;
+  /** Its deletion is on its way to the registry. */
+  deleting: boolean;
+  startedAtMs: number;
+}
+
+/** A row that the registry has: what messages of REG-3 are built from, and {@link storedTask} alone makes it. */
+export type Stored<Row> = Row & { readonly __stored: true };
+
+export interface OfferRow {
+  readonly offer: Offer;
+  readonly offerId: string;
+  readonly frameworkId: string;
+  readonly agentId: string;
+  readonly role: string;
+  readonly resources: Resources;
+  readonly madeAtMs: number;
+}
+
+/** What a write waits to do once it is stored. Runs against the state as it is then. */
+export type AfterStored = (state: MasterState, now: number) => Effects;
+
+/** The lease as last seen. */
+export interface LeaseView {
+  revision: number;
+  held: boolean;
+  changedAtMs: number;
+}
+
+export interface MasterState extends ActorState {
+  readonly config: MasterConfig;
+
+  // Leadership.
+  /** Highest epoch seen. While leading: ours. */
+  epoch: number;
+  /** `''` outside a term. */
+  masterId: string;
+  electedAtMs: number;
+  /** The epoch record as last seen in the watch, and its revision. */
+  epochRecord: EpochRecord | undefined;
+  epochRevision: number;
+  /** Revision of our own epoch record: the fence of our writes. */
+  fence: number;
+  readonly lease: LeaseView;
+  /** Revision of the lease that we hold; 0 when we do not. */
+  leaseRevision: number;
+  /** Whether the registry's watch has delivered all that was there. */
+  caughtUp: boolean;
+  /** When the first of the present row of "no responders" was heard. */
+  absentSinceMs: number | undefined;
+  absentCount: number;
+  silentSinceMs: number | undefined;
+  contendAtMs: number;
+  claimUntilMs: number;
+  loopbackAtMs: number;
+  /** Why this master must not lead on; set once, and the chart leaves `leading`. */
+  deposed: string | undefined;
+
+  // Requests to the world: a late answer carries an old number and is ignored.
+  requests: number;
+  readonly expected: Map<number, 'probe' | 'lease' | 'epoch'>;
+  readonly writes: Map<number, AfterStored>;
+
+  /** The registry as watched, raw; a standby's warm copy. Emptied when the term begins. */
+  readonly copy: Map<string, unknown>;
+
+  // Rows of a term.
+  readonly allocator: Allocator;
+  readonly agents: Map<string, AgentRow>;
+  readonly agentsByPrincipal: Map<string, AgentRow>;
+  readonly frameworks: Map<string, FrameworkRow>;
+  readonly tasks: Map<string, TaskRow>;
+  readonly offers: Map<string, OfferRow>;
+  readonly completedTasks: Task[];
+  readonly completedFrameworks: Map<string, FrameworkRow>;
+  readonly counters: { agent: number; framework: number; offer: number; launch: number; session: number };
+}
+
+export function newMasterState(config: MasterConfig): MasterState {
+  return {
+    config,
+    deadlines: new Deadlines(),
+    announcedMs: undefined,
+    epoch: 0,
+    masterId: '',
+    electedAtMs: 0,
+    epochRecord: undefined,
+    epochRevision: 0,
+    fence: 0,
+    lease: { revision: 0, held: false, changedAtMs: 0 },
+    leaseRevision: 0,
+    caughtUp: false,
+    absentSinceMs: undefined,
+    absentCount: 0,
+    silentSinceMs: undefined,
+    contendAtMs: 0,
+    claimUntilMs: 0,
+    loopbackAtMs: 0,
+    deposed: undefined,
+    requests: 0,
+    expected: new Map(),
+    writes: new Map(),
+    copy: new Map(),
+    allocator: config.allocator(),
+    agents: new Map(),
+    agentsByPrincipal: new Map(),
+    frameworks: new Map(),
+    tasks: new Map(),
+    offers: new Map(),
+    completedTasks: [],
+    completedFrameworks: new Map(),
+    counters: { agent: 0, framework: 0, offer: 0, launch: 0, session: 0 },
+  };
+}
+
+/**
+ * Stores the records of one decision and runs `then` once they are stored; messages that rest on the records are built
+ * there, from the rows as they are by then. (A message built now and held back could name a session that has ended
+ * meanwhile.) Rule: REG-3.
+ */
+export function persist(state: MasterState, writes: readonly RegistryWrite[], then: AfterStored): Effects {
+  const requestId = ++state.requests;
+  state.writes.set(requestId, then);
+  return [{ type: 'persist', requestId, fence: state.fence, writes }];
+}
+
+export { type RegistryWrite };

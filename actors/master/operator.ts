@@ -1,0 +1,128 @@
+/** Operators' requests: views of what is stored, kills and teardowns. Rules: OPR-1 to OPR-3. */
+import { errorBody } from '../../protocol/errors.js';
+import type { AgentView, FrameworkView, operatorAnswers, OperatorAnswerBody } from '../../protocol/operator-api.js';
+import { Resources } from '../../protocol/resources.js';
+import type { Resource } from '../../protocol/resource.js';
+import { reply, type Effects } from '../effect.js';
+import type { MessageOf, OperatorMessage } from '../events.js';
+import { unreachable } from '../invariant.js';
+import { teardown } from './frameworks.js';
+import type { AgentRow, FrameworkRow, MasterState, OfferRow, TaskRow } from './master-state.js';
+import { requestKill, viewTask } from './tasks.js';
+
+const time = (ms: number): { nanoseconds: number } => ({ nanoseconds: Math.floor(ms) * 1e6 });
+
+/** When an agent or framework came, and came back last, in this term. */
+const times = ({ registeredAtMs, reregisteredAtMs }: AgentRow | FrameworkRow) => ({
+  ...(registeredAtMs !== undefined && { registeredTime: time(registeredAtMs) }),
+  ...(reregisteredAtMs !== undefined && { reregisteredTime: time(reregisteredAtMs) }),
+});
+
+export function onOperatorCall(state: MasterState, event: OperatorMessage): Effects {
+  const answer = <T extends keyof typeof operatorAnswers>(message: T, body: OperatorAnswerBody<T>): Effects =>
+    reply('masterOperator', event.meta, message, body as never, state.epoch);
+  switch (event.type) {
+    case 'operator.GET_MASTER':
+      return answer('GET_MASTER', viewMaster(state));
+    case 'operator.GET_AGENTS': {
+      const agents = [...state.agents.values()].filter((agent) => agent.state !== 'ADMITTING').map(viewAgent);
+      return answer('GET_AGENTS', { getAgents: { agents } });
+    }
+    case 'operator.GET_FRAMEWORKS': {
+      const stored = [...state.frameworks.values()].filter((framework) => framework.stored);
+      const frameworks = stored.map(viewFramework);
+      const completedFrameworks = [...state.completedFrameworks.values()].map(viewFramework);
+      return answer('GET_FRAMEWORKS', { getFrameworks: { frameworks, completedFrameworks } });
+    }
+    case 'operator.GET_TASKS':
+      return answer('GET_TASKS', { getTasks: viewTasks(state, event) });
+    case 'operator.GET_OFFERS':
+      return answer('GET_OFFERS', { getOffers: { offers: [...state.offers.values()].map((row) => row.offer) } });
+    case 'operator.KILL_TASK':
+      return onKillTask(state, event);
+    case 'operator.TEARDOWN':
+      return onTeardown(state, event);
+    default:
+      return unreachable(event);
+  }
+}
+
+function viewMaster(state: MasterState) {
+  const { config, masterId, epoch, electedAtMs } = state;
+  const masterInfo = { id: masterId, hostname: config.hostname, version: config.version, pid: config.name };
+  return { getMaster: { masterInfo, epoch, electedTime: time(electedAtMs) } };
+}
+
+const sum = (rows: Iterable<TaskRow | OfferRow>): Resource[] => {
+  let total = Resources.empty;
+  for (const row of rows) if (!('recovered' in row && row.recovered)) total = total.add(row.resources);
+  return total.toArray();
+};
+
+const viewAgent = (agent: AgentRow): AgentView => ({
+    agentInfo: { ...agent.info, id: agent.agentId },
+    principal: agent.principal,
+    active: agent.state === 'REGISTERED',
+    state: agent.state === 'ADMITTING' ? 'RECOVERED' : agent.state,
+    version: agent.version,
+    ...times(agent),
+    totalResources: agent.total.toArray(),
+    allocatedResources: sum(agent.tasks.values()),
+    offeredResources: sum(agent.offers.values()),
+    tasks: agent.tasks.size,
+  });
+
+const viewFramework = (framework: FrameworkRow): FrameworkView => ({
+    frameworkInfo: { ...framework.info, id: framework.frameworkId },
+    principal: framework.principal,
+    active: framework.connected && !framework.removed,
+    connected: framework.connected,
+    recovered: framework.recovered,
+    suppressed: framework.suppressed,
+    ...times(framework),
+    allocatedResources: sum(framework.tasks.values()),
+    offeredResources: sum(framework.offers.values()),
+    offers: framework.offers.size,
+    tasks: framework.tasks.size,
+  });
+
+function viewTasks(state: MasterState, { body }: MessageOf<OperatorMessage, 'operator.GET_TASKS'>) {
+  const { frameworkId, taskId, completed = false } = body.getTasks ?? {};
+  const isAsked = (task: { frameworkId: string; taskId: string }): boolean =>
+    (frameworkId === undefined || task.frameworkId === frameworkId) && (taskId === undefined || task.taskId === taskId);
+  // What is not stored yet may still not come to be: views skip it. Rule: REG-3.
+  const tasks = [...state.tasks.values()].filter((task) => task.stored && isAsked(task)).map(viewTask);
+  return { tasks, completedTasks: completed ? state.completedTasks.filter(isAsked) : [] };
+}
+
+function onKillTask(state: MasterState, { meta, body }: MessageOf<OperatorMessage, 'operator.KILL_TASK'>): Effects {
+  const { taskId, frameworkId, killPolicy } = body.killTask;
+  const matching: TaskRow[] = [];
+  for (const framework of state.frameworks.values()) {
+    if (frameworkId !== undefined && framework.frameworkId !== frameworkId) continue;
+    const task = framework.tasks.get(taskId);
+    if (task !== undefined) matching.push(task);
+  }
+  const [task] = matching;
+  if (task === undefined)
+    return reply('masterOperator', meta, 'ERROR', errorBody('UNKNOWN_TASK', `Task ${taskId}.`), state.epoch);
+  if (matching.length > 1) {
+    const ids = matching.map((match) => match.frameworkId).join(', ');
+    return reply('masterOperator', meta, 'ERROR', errorBody('AMBIGUOUS_TASK', `Frameworks: ${ids}.`), state.epoch);
+  }
+  const answer = { killTask: { frameworkId: task.frameworkId, taskId, agentId: task.agentId } };
+  return [...requestKill(state, task, killPolicy), ...reply('masterOperator', meta, 'KILL_TASK', answer, state.epoch)];
+}
+
+/** Answered once the removal is stored. Rule: REG-3. */
+function onTeardown(state: MasterState, { meta, body, now }: MessageOf<OperatorMessage, 'operator.TEARDOWN'>): Effects {
+  const { frameworkId } = body.teardown;
+  const framework = state.frameworks.get(frameworkId);
+  if (framework === undefined) {
+    const error = errorBody('UNKNOWN_FRAMEWORK', `Framework ${frameworkId}.`);
+    return reply('masterOperator', meta, 'ERROR', error, state.epoch);
+  }
+  return teardown(state, framework, now, () =>
+    reply('masterOperator', meta, 'TEARDOWN', { teardown: { frameworkId } }, state.epoch),
+  );
+}

@@ -1,0 +1,73 @@
+/** The beginning of a term: rows from the registry's copy, then a word to everybody. Rules: REG-2, LCH-3, FRW-4. */
+import { registryRecord, type AgentRecord, type FrameworkRecord, type TaskRecord } from '../../protocol/registry.js';
+import { Resources } from '../../protocol/resources.js';
+import type { Effects } from '../effect.js';
+import type { Stamp } from '../events.js';
+import { inviteAgents, newAgentRow } from './agents.js';
+import { awaitReturn, newFrameworkRow } from './frameworks.js';
+import { announce } from './leadership.js';
+import type { MasterState } from './master-state.js';
+
+export function beginTerm(state: MasterState, event: Stamp): Effects {
+  const tasks: TaskRecord[] = [];
+  for (const [key, value] of state.copy) {
+    const record = registryRecord(key, value);
+    if (record.kind === 'agent') recoverAgent(state, record.value);
+    else if (record.kind === 'framework') recoverFramework(state, record.value, event.now);
+    else if (record.kind === 'task') tasks.push(record.value);
+  }
+  for (const task of tasks) recoverTask(state, task, event.now);
+  state.copy.clear();
+  state.deadlines.set('heartbeat', event.now + state.config.timings.heartbeatIntervalMs);
+  return [...announce(state, event), ...inviteAgents(state, event.now)];
+}
+
+function recoverAgent(state: MasterState, { agentId, principal, agentInfo }: AgentRecord): void {
+  const row = newAgentRow(agentId, principal, agentInfo);
+  state.agents.set(agentId, row);
+  state.agentsByPrincipal.set(principal, row);
+}
+
+function recoverFramework(state: MasterState, record: FrameworkRecord, now: number): void {
+  const { frameworkId, principal, frameworkInfo, removed } = record;
+  const row = newFrameworkRow(frameworkId, principal, frameworkInfo);
+  row.recovered = true;
+  row.stored = true;
+  row.removed = removed === true;
+  state.frameworks.set(frameworkId, row);
+  state.allocator.addFramework(frameworkId, frameworkInfo, []);
+  if (!row.removed) awaitReturn(state, row, now);
+}
+
+/** A task of an agent or framework that the registry lacks is given rows of them, so that its end can still be told. */
+function recoverTask(state: MasterState, record: TaskRecord, now: number): void {
+  const { launchId, taskId, frameworkId, agentId } = record;
+  if (!state.frameworks.has(frameworkId))
+    recoverFramework(
+      state,
+      { schemaVersion: record.schemaVersion, frameworkId, principal: '-', frameworkInfo: { user: '', name: '?' }, removed: true },
+      now,
+    );
+  const row = {
+    launchId,
+    taskId,
+    name: record.name,
+    frameworkId,
+    agentId,
+    resources: Resources.of(record.resources),
+    labels: record.labels,
+    killPolicy: record.killPolicy,
+    info: undefined,
+    stored: true,
+    state: 'TASK_STAGING' as const,
+    status: undefined,
+    statusUuid: undefined,
+    recovered: false,
+    killRequested: undefined,
+    deleting: false,
+    startedAtMs: 0,
+  };
+  state.tasks.set(launchId, row);
+  state.frameworks.get(frameworkId)?.tasks.set(taskId, row);
+  state.agents.get(agentId)?.tasks.set(launchId, row);
+}

@@ -1,0 +1,70 @@
+/** How a leading master addresses its peers: session and epoch in every message. */
+import type { MessageBody, MessageType } from '../../protocol/messages.js';
+import { NO_SESSION, sessionIdOf } from '../../protocol/ids.js';
+import { NOTHING, publish, type Effects, type Publish } from '../effect.js';
+import type { AgentRow, FrameworkRow, MasterState, Peer } from './master-state.js';
+
+/** A new session for a peer: what it sent and saw under the old one no longer counts. Rule: LNK-1. */
+export function beginSession(state: MasterState, peer: Peer): void {
+  peer.link.session = sessionIdOf(state.masterId, ++state.counters.session);
+  peer.link.seen = 0;
+  peer.missedHeartbeats = 0;
+}
+
+export function toAgent<T extends MessageType<'agentMaster'>>(
+  state: MasterState,
+  agent: AgentRow,
+  message: T,
+  body: MessageBody<'agentMaster', T>,
+  cause?: string,
+): Publish {
+  return publish(
+    {
+      row: 'agentMaster',
+      parameters: { principal: agent.principal, agentId: agent.agentId, sessionId: agent.link.session },
+    },
+    message,
+    body,
+    { session: agent.link.session, epoch: state.epoch, cause },
+  );
+}
+
+export function toScheduler<T extends MessageType<'scheduler'>>(
+  state: MasterState,
+  framework: Pick<FrameworkRow, 'principal' | 'frameworkId'> & { link: { session: string } },
+  message: T,
+  body: MessageBody<'scheduler', T>,
+  cause?: string,
+): Publish {
+  const { principal, frameworkId, link } = framework;
+  return publish({ row: 'scheduler', parameters: { principal, frameworkId, sessionId: link.session } }, message, body, {
+    session: link.session,
+    epoch: state.epoch,
+    cause,
+  });
+}
+
+/** A scheduler is asked at most so often to come again, however many stale messages it sends. */
+const INVITE_INTERVAL_MS = 1_000;
+
+/** Asks an agent to register again. Rule: LNK-1. */
+export function inviteAgent(state: MasterState, agent: AgentRow, now: number): Effects {
+  if (now - agent.invitedAtMs < INVITE_INTERVAL_MS) return NOTHING;
+  agent.invitedAtMs = now;
+  const { principal, agentId } = agent;
+  return [
+    publish(
+      { row: 'agentMaster', parameters: { principal, agentId, sessionId: NO_SESSION } },
+      'INVITE',
+      { masterId: state.masterId },
+      { session: NO_SESSION, epoch: state.epoch },
+    ),
+  ];
+}
+
+/** Asks a scheduler to subscribe again. Rule: LNK-1. */
+export function inviteScheduler(state: MasterState, framework: FrameworkRow, now: number): Effects {
+  if (now - framework.invitedAtMs < INVITE_INTERVAL_MS) return NOTHING;
+  framework.invitedAtMs = now;
+  return [toScheduler(state, { ...framework, link: { session: NO_SESSION } }, 'INVITE', {})];
+}

@@ -1,0 +1,241 @@
+/** Task life in the master: statuses, acknowledgements, kills, reconciliation, ends. Rules: UPD-1 to UPD-6, KIL-1, REC-1. */
+import { hex } from '../../protocol/ids.js';
+import { registryKey } from '../../protocol/registry.js';
+import type { StatusReason, Task, TaskState, TaskStatus } from '../../protocol/task.js';
+import { isLegalMove, isTerminal } from '../../protocol/task-state.js';
+import { NOTHING, type Effect, type Effects } from '../effect.js';
+import type { AgentMessage, MessageOf, SchedulerMessage } from '../events.js';
+import { admitAgent } from './admission.js';
+import { persist, type FrameworkRow, type MasterState, type TaskRow } from './master-state.js';
+import { gatherAllocation } from './offers.js';
+import { removeIfDone } from './frameworks.js';
+import { toAgent, toScheduler } from './send.js';
+
+/** Ended tasks that are kept for people to look at. */
+const MAX_COMPLETED = 1_000;
+
+/** Sets the latest state known to the agent; a terminal one frees the resources. Illegal moves are ignored. Rules: TSK-1, UPD-4. */
+export function moveTask(state: MasterState, task: TaskRow, to: TaskState, now: number): Effects {
+  if (!isLegalMove(task.state, to)) return NOTHING;
+  task.state = to;
+  if (!isTerminal(to) || task.recovered) return NOTHING;
+  task.recovered = true;
+  state.allocator.recover(task.frameworkId, task.agentId, task.resources);
+  gatherAllocation(state, now);
+  return NOTHING;
+}
+
+/** A status that the master makes: no uuid, so neither repeated nor acknowledged. */
+export function statusByMaster(
+  state: MasterState,
+  task: TaskRow,
+  to: TaskState,
+  reason: StatusReason,
+  message: string,
+  now: number,
+): Effects {
+  const { taskId, agentId, launchId, frameworkId } = task;
+  if (!isTerminal(to)) task.state = to;
+  const framework = state.frameworks.get(frameworkId);
+  if (framework?.connected !== true) return NOTHING;
+  const status: TaskStatus = {
+    taskId,
+    state: to,
+    source: 'SOURCE_MASTER',
+    reason,
+    message,
+    agentId,
+    launchId,
+    timestamp: now / 1000,
+  };
+  return [toScheduler(state, framework, 'UPDATE', { update: { status } })];
+}
+
+/** An agent's update: note it, then forward it. It comes again until it is acknowledged. Rules: UPD-1, UPD-4. */
+export function onStatusUpdate(
+  state: MasterState,
+  event: MessageOf<AgentMessage, 'agent.STATUS_UPDATE'>,
+): Effects {
+  const { meta, body, now } = event;
+  const admitted = admitAgent(state, meta, body.agentId, now);
+  if ('refused' in admitted) return admitted.refused;
+  const { status, latestState, frameworkId } = body;
+  const launchId = status.launchId;
+  const task = launchId === undefined ? undefined : state.tasks.get(launchId);
+  if (task !== undefined) {
+    moveTask(state, task, latestState, now);
+    task.status = status;
+    task.statusUuid = status.uuid === undefined ? undefined : hex(status.uuid);
+    if (status.state === 'TASK_RUNNING') task.startedAtMs ||= now;
+  }
+  const framework = state.frameworks.get(frameworkId);
+  if (framework === undefined || framework.removed)
+    return task === undefined ? acknowledgeToAgent(state, body.agentId, { frameworkId, status }) : endTask(state, task);
+  if (!framework.connected) return NOTHING;
+  return [toScheduler(state, framework, 'UPDATE', { update: { status } }, meta.id)];
+}
+
+/** The scheduler has what it needs. Of a terminal update, first the row goes, then the word to the agent. Rules: UPD-2, UPD-3. */
+export function onAcknowledge(
+  state: MasterState,
+  framework: FrameworkRow,
+  { meta, body }: MessageOf<SchedulerMessage, 'scheduler.ACKNOWLEDGE'>,
+): Effects {
+  const { taskId, agentId, uuid, launchId } = body.acknowledge;
+  const { frameworkId } = framework;
+  const task = launchId === undefined ? framework.tasks.get(taskId) : state.tasks.get(launchId);
+  if (task === undefined || task.frameworkId !== frameworkId) {
+    // No row: its deletion is stored, and the agent asks again only because our word to it was lost.
+    return acknowledgeToAgent(state, agentId, { frameworkId, status: { taskId, uuid, launchId } }, meta.id);
+  }
+  // A new leader has not seen the update yet that is acknowledged here: the agent sends it again.
+  if (task.statusUuid !== hex(uuid) || task.status === undefined) return NOTHING;
+  if (isTerminal(task.status.state)) return endTask(state, task, meta.id);
+  return acknowledgeToAgent(state, task.agentId, { frameworkId, status: task.status }, meta.id);
+}
+
+interface Acknowledged {
+  readonly frameworkId: string;
+  readonly status: {
+    readonly taskId: string;
+    readonly uuid?: Uint8Array | undefined;
+    readonly launchId?: string | undefined;
+  };
+}
+
+function acknowledgeToAgent(
+  state: MasterState,
+  agentId: string,
+  { frameworkId, status: { taskId, uuid, launchId } }: Acknowledged,
+  cause?: string,
+): Effects {
+  const agent = state.agents.get(agentId);
+  if (agent?.state !== 'REGISTERED' || uuid === undefined) return NOTHING;
+  const body = { frameworkId, taskId, uuid, ...(launchId !== undefined && { launchId }) };
+  return [toAgent(state, agent, 'STATUS_UPDATE_ACKNOWLEDGEMENT', body, cause)];
+}
+
+/** Deletes the row of a task whose terminal update is acknowledged, and only then tells the agent. Rule: UPD-3. */
+function endTask(state: MasterState, task: TaskRow, cause?: string): Effects {
+  if (task.deleting || task.status === undefined || !isTerminal(task.status.state)) {
+    // A framework that is gone acknowledges nothing: its tasks' earlier updates are acknowledged for it.
+    if (task.deleting || task.status === undefined) return NOTHING;
+    return acknowledgeToAgent(state, task.agentId, { frameworkId: task.frameworkId, status: task.status }, cause);
+  }
+  task.deleting = true;
+  const { status } = task;
+  return persist(state, [{ key: registryKey('task', task.launchId) }], (current) => {
+    forgetTask(current, task);
+    const word = acknowledgeToAgent(current, task.agentId, { frameworkId: task.frameworkId, status }, cause);
+    return [...word, ...removeIfDone(current, task.frameworkId)];
+  });
+}
+
+function forgetTask(state: MasterState, task: TaskRow): void {
+  state.tasks.delete(task.launchId);
+  state.agents.get(task.agentId)?.tasks.delete(task.launchId);
+  const framework = state.frameworks.get(task.frameworkId);
+  if (framework?.tasks.get(task.taskId) === task) framework.tasks.delete(task.taskId);
+  complete(state, viewTask(task));
+}
+
+/** Keeps an ended task for people. */
+export function complete(state: MasterState, view: Task): void {
+  state.completedTasks.push(view);
+  if (state.completedTasks.length > MAX_COMPLETED * 1.25)
+    state.completedTasks.splice(0, state.completedTasks.length - MAX_COMPLETED);
+}
+
+/** A task as Mesos v1 shows it. */
+export function viewTask(task: TaskRow): Task {
+  const { taskId, name, frameworkId, agentId, launchId, labels, killPolicy, status } = task;
+  return {
+    taskId,
+    name,
+    frameworkId,
+    agentId,
+    launchId,
+    state: task.state,
+    resources: task.resources.toArray(),
+    executorId: taskId,
+    ...(labels && { labels }),
+    ...(killPolicy && { killPolicy }),
+    ...(status && { statuses: [status], statusUpdateState: status.state }),
+  };
+}
+
+/** Asks the agent to kill; an unreliable word, so schedulers repeat it, and a returning agent hears it again. Rule: KIL-1. */
+export function onKill(
+  state: MasterState,
+  framework: FrameworkRow,
+  { body, now }: MessageOf<SchedulerMessage, 'scheduler.KILL'>,
+): Effects {
+  const { taskId, agentId, killPolicy } = body.kill;
+  const task = framework.tasks.get(taskId);
+  if (task === undefined) return reconcileOne(state, framework, taskId, agentId, now);
+  if (agentId !== undefined && agentId !== task.agentId) return NOTHING;
+  return requestKill(state, task, killPolicy);
+}
+
+export function requestKill(state: MasterState, task: TaskRow, killPolicy?: TaskRow['killPolicy']): Effects {
+  task.killRequested = { killPolicy };
+  return forwardKill(state, task);
+}
+
+/** Tells the agent of a kill that was asked for. Not before the row is stored: the agent must not hear of it first. */
+export function forwardKill(state: MasterState, task: TaskRow): Effects {
+  const agent = state.agents.get(task.agentId);
+  if (task.killRequested === undefined || agent?.state !== 'REGISTERED' || !task.stored) return NOTHING;
+  const { frameworkId, taskId, launchId, killRequested } = task;
+  const killPolicy = killRequested.killPolicy ?? task.killPolicy;
+  return [toAgent(state, agent, 'KILL_TASK', { frameworkId, taskId, launchId, ...(killPolicy && { killPolicy }) })];
+}
+
+/** Explicit for the tasks named, else implicit for all that are known. Silence means "ask again". Rule: REC-1. */
+export function onReconcile(
+  state: MasterState,
+  framework: FrameworkRow,
+  { body, now }: MessageOf<SchedulerMessage, 'scheduler.RECONCILE'>,
+): Effects {
+  const asked = body.reconcile.tasks ?? [];
+  if (asked.length > 0)
+    return asked.flatMap(({ taskId, agentId }) => reconcileOne(state, framework, taskId, agentId, now));
+  const effects: Effect[] = [];
+  for (const task of framework.tasks.values()) effects.push(...reconcileKnown(state, task, now));
+  return effects;
+}
+
+function reconcileKnown(state: MasterState, task: TaskRow, now: number): Effects {
+  const agent = state.agents.get(task.agentId);
+  // Until its agent is back in this term, the registry alone cannot tell. Rule: LCH-3.
+  if (!task.stored || agent?.state === 'RECOVERED' || agent?.state === 'ADMITTING') return NOTHING;
+  const known = task.status?.state ?? task.state;
+  return statusByMaster(state, task, known, 'REASON_RECONCILIATION', 'Latest state known.', now);
+}
+
+/** The table of Mesos: the first row that matches answers. */
+function reconcileOne(
+  state: MasterState,
+  framework: FrameworkRow,
+  taskId: string,
+  agentId: string | undefined,
+  now: number,
+): Effects {
+  const task = framework.tasks.get(taskId);
+  if (task !== undefined) return reconcileKnown(state, task, now);
+  const agents = agentId === undefined ? [...state.agents.values()] : [state.agents.get(agentId)];
+  if (agents.some((agent) => agent?.state === 'RECOVERED' || agent?.state === 'ADMITTING')) return NOTHING;
+  const agent = agentId === undefined ? undefined : state.agents.get(agentId);
+  const answer: TaskState =
+    agent === undefined ? 'TASK_UNKNOWN' : agent.state === 'UNREACHABLE' ? 'TASK_UNREACHABLE' : 'TASK_GONE';
+  const status: TaskStatus = {
+    taskId,
+    state: answer,
+    source: 'SOURCE_MASTER',
+    reason: 'REASON_RECONCILIATION',
+    message: 'The master has no such task.',
+    ...(agentId !== undefined && { agentId }),
+    timestamp: now / 1000,
+  };
+  return [toScheduler(state, framework, 'UPDATE', { update: { status } })];
+}

@@ -1,0 +1,132 @@
+/** Requests of an operator: to the leading master and to agents. For commands and tools, outside every actor. */
+import { decodeMessage, encodeMessage, PartsJoiner } from '../protocol/codec.js';
+import { ERRORS, type ErrorBody, type ErrorCode } from '../protocol/errors.js';
+import { NO_SESSION } from '../protocol/ids.js';
+import { bodyCheck } from '../protocol/messages.js';
+import type {
+  AgentOperatorAnswerBody,
+  AgentOperatorCallBody,
+  agentOperatorCalls,
+  OperatorAnswerBody,
+  OperatorCallBody,
+  operatorCalls,
+} from '../protocol/operator-api.js';
+import { buildSubject, inboxPrefix, probeSubject, type Address } from '../protocol/subjects.js';
+import type { LeadingBody } from '../protocol/master-api.js';
+import type { Ports } from './ports.js';
+
+/** The cluster answered with an error, or did not answer. */
+export class RequestFailed extends Error {
+  override readonly name = 'RequestFailed';
+  constructor(
+    readonly code: ErrorCode | 'NO_ANSWER',
+    message: string,
+  ) {
+    super(message);
+  }
+
+  /** Whether trying again can help. */
+  get retryable(): boolean {
+    return this.code === 'NO_ANSWER' || ERRORS[this.code].retryable;
+  }
+}
+
+const DEFAULT_TIMEOUT_MS = 5_000;
+
+export class OperatorClient {
+  readonly #ports: Ports;
+  readonly #cluster: string;
+  readonly #principal: string;
+  readonly #instance: string;
+  readonly #waiting = new Map<string, (data: Uint8Array) => void>();
+  #requests = 0;
+
+  constructor(ports: Ports, cluster: string, principal: string) {
+    this.#ports = ports;
+    this.#cluster = cluster;
+    this.#principal = principal;
+    this.#instance = Math.floor(ports.random.next() * 2 ** 48).toString(36);
+    ports.transport.subscribe(`${this.#inbox()}.*`, ({ subject, data }) => {
+      this.#waiting.get(subject.slice(subject.lastIndexOf('.') + 1))?.(data);
+    });
+  }
+
+  /** Asks the leading master. Rejects with {@link RequestFailed}. */
+  ask<T extends keyof typeof operatorCalls>(
+    type: T,
+    body: OperatorCallBody<T>,
+    timeoutMs = DEFAULT_TIMEOUT_MS,
+  ): Promise<OperatorAnswerBody<T>> {
+    const to: Address = { row: 'masterOperator', parameters: { principal: this.#principal } };
+    return this.#request(to, type, body, timeoutMs, 'The leading master') as Promise<OperatorAnswerBody<T>>;
+  }
+
+  /** Asks one agent, by its principal. Rejects with {@link RequestFailed}. */
+  askAgent<T extends keyof typeof agentOperatorCalls>(
+    agentPrincipal: string,
+    type: T,
+    body: AgentOperatorCallBody<T>,
+    timeoutMs = DEFAULT_TIMEOUT_MS,
+  ): Promise<AgentOperatorAnswerBody<T>> {
+    const to: Address = { row: 'agentOperator', parameters: { agentPrincipal, principal: this.#principal } };
+    return this.#request(to, type, body, timeoutMs, `Agent ${agentPrincipal}`) as Promise<AgentOperatorAnswerBody<T>>;
+  }
+
+  /** Who leads; `undefined` when nobody does. */
+  leader(timeoutMs = 1_000): Promise<LeadingBody | undefined> {
+    const head = { type: 'PROBE', sender: this.#principal, session: NO_SESSION, epoch: 0, id: this.#nextId() };
+    const [bytes] = encodeMessage({ ...head, body: {} }, () => 0);
+    return new Promise((resolve) => {
+      this.#ports.transport.request(probeSubject(this.#cluster), bytes as Uint8Array, timeoutMs, (answer) => {
+        if (answer.outcome !== 'answered') return resolve(undefined);
+        try {
+          const { type, body } = decodeMessage(answer.data);
+          const fits = type === 'LEADING' && bodyCheck('probe', 'LEADING')?.(body) === undefined;
+          resolve(fits ? (body as LeadingBody) : undefined);
+        } catch {
+          resolve(undefined);
+        }
+      });
+    });
+  }
+
+  #inbox(): string {
+    return `${inboxPrefix(this.#cluster, 'operator', this.#principal)}.${this.#instance}`;
+  }
+
+  #nextId(): string {
+    return `${this.#principal}-${this.#instance}-${++this.#requests}`;
+  }
+
+  #request(to: Address, type: string, body: unknown, timeoutMs: number, whom: string): Promise<unknown> {
+    const id = this.#nextId();
+    const token = `r${this.#requests}`;
+    const head = { type, sender: this.#principal, session: NO_SESSION, epoch: 0, id, body };
+    const joiner = new PartsJoiner();
+    return new Promise((resolve, reject) => {
+      const timer = this.#ports.clock.after(timeoutMs, () => {
+        this.#waiting.delete(token);
+        reject(new RequestFailed('NO_ANSWER', `${whom} did not answer ${type} within ${timeoutMs / 1000} s.`));
+      });
+      this.#waiting.set(token, (data) => {
+        try {
+          const answer = joiner.join(token, decodeMessage(data));
+          if (answer === undefined) return;
+          this.#waiting.delete(token);
+          timer.cancel();
+          if (answer.type === 'ERROR') {
+            const { code, message } = (answer.body as ErrorBody).error;
+            reject(new RequestFailed(code, message));
+          } else resolve(answer.body);
+        } catch (error) {
+          this.#waiting.delete(token);
+          timer.cancel();
+          reject(error instanceof Error ? error : new Error(String(error)));
+        }
+      });
+      const inbox = `${this.#inbox()}.${token}`;
+      const subject = buildSubject(this.#cluster, to, type);
+      for (const part of encodeMessage(head, () => 0)) this.#ports.transport.publish(subject, part, inbox);
+    });
+  }
+}

@@ -1,0 +1,171 @@
+/** The Files port on a file system: an agent's own records, and reads of its sandboxes that cannot leave them. */
+import { constants, mkdirSync, readFileSync, realpathSync } from 'node:fs';
+import { lstat, open, readdir, readlink, realpath, rename, type FileHandle } from 'node:fs/promises';
+import { join, sep } from 'node:path';
+import type { FileStatus, Files, Log } from '../ports.js';
+
+export interface NodeFilesSettings {
+  /** Folder of the agent's own records; made if need be, for this user alone. Outside every sandbox. */
+  readonly stateFolder: string;
+  /** Folder that holds all sandboxes; made if need be. */
+  readonly sandboxFolder: string;
+  readonly log: Log;
+  /** A record could not be stored (a full disk): the agent must not go on as if it were. */
+  readonly onFatal: (error: Error) => void;
+}
+
+/** Most bytes of one read, whatever is asked. */
+const MOST_READ_BYTES = 1024 * 1024;
+/** Most entries of one listing; a folder that has more is cut off there. */
+const MOST_LISTED = 10_000;
+/** Opening a pipe without a writer must not wait, and a terminal must not become ours. */
+const READ_FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
+
+export function nodeFiles(settings: NodeFilesSettings): Files {
+  const { stateFolder, sandboxFolder, log, onFatal } = settings;
+  mkdirSync(stateFolder, { recursive: true, mode: 0o700 });
+  mkdirSync(sandboxFolder, { recursive: true, mode: 0o711 });
+  const root = realpathSync(sandboxFolder);
+  /** The last store of each name, so that a later one cannot be overtaken by an earlier one. */
+  const storing = new Map<string, Promise<void>>();
+
+  return {
+    store(name, value, onStored) {
+      const path = recordPath(stateFolder, name);
+      const copy = value.slice();
+      const before = storing.get(name) ?? Promise.resolve();
+      const stored = before.then(() => storeWhole(stateFolder, path, copy)).then(onStored);
+      storing.set(name, stored.catch((error: unknown) => onFatal(new Error(`The record ${name} was not stored.`, { cause: error }))));
+    },
+
+    load(name) {
+      try {
+        return new Uint8Array(readFileSync(recordPath(stateFolder, name)));
+      } catch (error) {
+        if (codeOf(error) === 'ENOENT') return undefined;
+        throw error;
+      }
+    },
+
+    read(path, offset, length, onRead) {
+      void contained(readPart(root, path, offset, length), 'read', path, log).then(guarded(log, onRead));
+    },
+
+    list(path, onListed) {
+      void contained(listFolder(root, path), 'list', path, log).then(guarded(log, onListed));
+    },
+  };
+}
+
+/** Names are ours, never a task's. @throws RangeError */
+function recordPath(folder: string, name: string): string {
+  if (!/^[A-Za-z0-9_=-][A-Za-z0-9_=.-]{0,200}$/.test(name)) throw new RangeError(`${JSON.stringify(name)} is no name of a record`);
+  return join(folder, name);
+}
+
+/** After a power cut the record is the old one or the new one. The folder is synced too: the rename is an entry of it. */
+async function storeWhole(folder: string, path: string, value: Uint8Array): Promise<void> {
+  const unfinished = `${path}.tmp`;
+  await withFile(await open(unfinished, 'w', 0o600), async (file) => {
+    await file.writeFile(value);
+    await file.sync();
+  });
+  await rename(unfinished, path);
+  await withFile(await open(folder, 'r'), (directory) => directory.sync());
+}
+
+async function readPart(
+  root: string,
+  path: string,
+  offset: number,
+  length: number,
+): Promise<{ size: number; data: Uint8Array } | undefined> {
+  const real = await realPathWithin(root, path);
+  if (real === undefined) return undefined;
+  return withFile(await open(real, READ_FLAGS), async (file) => {
+    const status = await file.stat();
+    if (!status.isFile() || !(await isStillWithin(root, file))) return undefined;
+    const wanted = Math.min(length, MOST_READ_BYTES, Math.max(0, status.size - offset));
+    const data = new Uint8Array(wanted);
+    let filled = 0;
+    while (filled < wanted) {
+      const { bytesRead } = await file.read(data, filled, wanted - filled, offset + filled);
+      // The file became shorter meanwhile.
+      if (bytesRead === 0) break;
+      filled += bytesRead;
+    }
+    return { size: status.size, data: data.subarray(0, filled) };
+  });
+}
+
+/** Its files and folders, by name; paths as the folder's was given, with the name behind. */
+async function listFolder(root: string, path: string): Promise<FileStatus[] | undefined> {
+  const real = await realPathWithin(root, path);
+  if (real === undefined) return undefined;
+  const names = (await readdir(real)).sort((a, b) => (a < b ? -1 : 1)).slice(0, MOST_LISTED);
+  const prefix = segmentsOf(path)?.join('/') ?? '';
+  const listed: FileStatus[] = [];
+  for (const name of names) {
+    // Of a link, the link's own: what it points to may be anywhere.
+    const status = await lstat(join(real, name)).catch(() => undefined);
+    if (status === undefined) continue;
+    listed.push({ path: prefix === '' ? name : `${prefix}/${name}`, size: status.size, mtimeMs: status.mtimeMs });
+  }
+  return listed;
+}
+
+/** The tokens of a relative path; `undefined` when it says more than which way down. */
+function segmentsOf(path: string): string[] | undefined {
+  if (path.startsWith('/') || path.includes('\0')) return undefined;
+  const segments = path.split('/').filter((segment) => segment !== '' && segment !== '.');
+  return segments.includes('..') ? undefined : segments;
+}
+
+async function realPathWithin(root: string, path: string): Promise<string | undefined> {
+  const segments = segmentsOf(path);
+  if (segments === undefined) return undefined;
+  const real = await realpath(join(root, ...segments));
+  return isWithin(root, real) ? real : undefined;
+}
+
+/**
+ * Whether an open file is where it seemed to be: (1) we see that `a/b` is inside; (2) the task puts a link to `/etc` in the place of `a`;
+ * (3) we open `a/b`. The kernel knows what was opened.
+ */
+async function isStillWithin(root: string, file: FileHandle): Promise<boolean> {
+  const real = await readlink(`/proc/self/fd/${file.fd}`).catch(() => undefined);
+  return real === undefined || isWithin(root, real);
+}
+
+const isWithin = (root: string, path: string): boolean => path === root || path.startsWith(root.endsWith(sep) ? root : root + sep);
+
+async function withFile<T>(file: FileHandle, use: (file: FileHandle) => Promise<T>): Promise<T> {
+  try {
+    return await use(file);
+  } finally {
+    await file.close();
+  }
+}
+
+/** What a task can bring about (no such file, a link in a circle, no right to read) is no answer, and no news either. */
+async function contained<T>(work: Promise<T | undefined>, what: string, path: string, log: Log): Promise<T | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    const usual = ['ENOENT', 'ENOTDIR', 'EISDIR', 'ELOOP', 'EACCES', 'ENAMETOOLONG', 'ENXIO'].includes(codeOf(error) ?? '');
+    if (!usual) log.write('warn', `A sandbox path could not be ${what}`, { path, error: String(error) });
+    return undefined;
+  }
+}
+
+const guarded =
+  <T>(log: Log, callback: (value: T) => void) =>
+  (value: T): void => {
+    try {
+      callback(value);
+    } catch (error) {
+      log.write('error', 'A callback for a file threw', { error: error instanceof Error ? error.stack : String(error) });
+    }
+  };
+
+const codeOf = (error: unknown): string | undefined => (error as { code?: string } | undefined)?.code;

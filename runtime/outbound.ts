@@ -1,0 +1,56 @@
+/** Effects that speak, as bytes on subjects: numbering, ids, parts. Rules: LNK-1, LNK-5. */
+import type { Publish, Reply } from '../actors/effect.js';
+import { encodeMessage } from '../protocol/codec.js';
+import { NO_SESSION } from '../protocol/ids.js';
+import { buildSubject } from '../protocol/subjects.js';
+import type { Transport } from './ports.js';
+
+/** Sessions whose numbering is kept, the least recently used forgotten first: more than peers a master can have. */
+const MAX_SESSIONS = 100_000;
+
+export interface Speaker {
+  readonly cluster: string;
+  readonly principal: string;
+  /** Names this process in message ids. */
+  readonly instance: string;
+}
+
+export class Outbound {
+  readonly #transport: Transport;
+  readonly #speaker: Speaker;
+  /** Messages sent in each session. */
+  readonly #sent = new Map<string, number>();
+  #messages = 0;
+
+  constructor(transport: Transport, speaker: Speaker) {
+    this.#transport = transport;
+    this.#speaker = speaker;
+  }
+
+  publish({ to, message, body, session, epoch, id, cause }: Publish): void {
+    const subject = buildSubject(this.#speaker.cluster, to, message);
+    const head = { type: message, sender: this.#speaker.principal, session, epoch, id: id ?? this.#nextId() };
+    const bytes = encodeMessage({ ...head, ...(cause !== undefined && { cause }), body }, () => this.#next(session));
+    for (const part of bytes) this.#transport.publish(subject, part);
+  }
+
+  reply({ to, message, body, epoch, cause }: Reply): void {
+    const { principal } = this.#speaker;
+    const head = { type: message, sender: principal, session: NO_SESSION, epoch, id: this.#nextId(), cause, body };
+    for (const part of encodeMessage(head, () => 0)) this.#transport.publish(to, part);
+  }
+
+  #nextId(): string {
+    return `${this.#speaker.principal}-${this.#speaker.instance}-${++this.#messages}`;
+  }
+
+  #next(session: string): number {
+    if (session === NO_SESSION) return 0;
+    const sequence = (this.#sent.get(session) ?? 0) + 1;
+    this.#sent.delete(session);
+    this.#sent.set(session, sequence);
+    const oldest = this.#sent.keys().next().value;
+    if (this.#sent.size > MAX_SESSIONS && oldest !== undefined) this.#sent.delete(oldest);
+    return sequence;
+  }
+}

@@ -1,0 +1,162 @@
+/** The ports: all that hosts ask of the world. Callback-style, no promise anywhere, so that the simulator can stand behind each. Rule: SIM-1. */
+import type { ContainerSpec } from '../actors/effect.js';
+
+/** A timer that can be taken back. */
+export interface Timer {
+  cancel(): void;
+}
+
+/** Time. `now` never runs backwards within a process. */
+export interface Clock {
+  /** Milliseconds since 1970, with a fraction. */
+  now(): number;
+  /** Calls back once, `delayMs` or a little later. Never calls back synchronously. */
+  after(delayMs: number, callback: () => void): Timer;
+}
+
+/** Chance: from 0 to below 1. */
+export interface Random {
+  next(): number;
+}
+
+/** A message as it arrives. `subject` is the one that the message itself carries. Rule: SEC-4. */
+export interface Delivery {
+  readonly subject: string;
+  readonly data: Uint8Array;
+  readonly reply?: string | undefined;
+}
+
+/** What a request came to. `noResponders`: nobody listens there; `timeout`: an unknown outcome. */
+export type Answer = { readonly outcome: 'answered'; readonly data: Uint8Array } | { readonly outcome: 'noResponders' | 'timeout' };
+
+/** Core NATS: at most once, in order from one connection. Callbacks are never synchronous within the call. */
+export interface Transport {
+  /** Never throws for a lost connection: what is published meanwhile may be lost. */
+  publish(subject: string, data: Uint8Array, reply?: string): void;
+  /** Calls back for each message on the pattern, until the returned function is called. */
+  subscribe(pattern: string, onDelivery: (delivery: Delivery) => void): () => void;
+  /** One answer, or none. */
+  request(subject: string, data: Uint8Array, timeoutMs: number, onAnswer: (answer: Answer) => void): void;
+  /** Calls back each time that the connection is back after it was away. */
+  onReconnected(callback: () => void): void;
+}
+
+/** An entry of a watched bucket; no `value` means that the key is deleted or has expired. */
+export interface Entry {
+  readonly key: string;
+  readonly value?: Uint8Array | undefined;
+  /** Sequence in the bucket's stream. */
+  readonly revision: number;
+}
+
+/** A compare-and-set. `busy`: refused without a number, another's batch is in flight; `unknown`: no answer in time. */
+export interface Stored {
+  readonly outcome: 'stored' | 'refused' | 'busy' | 'unknown';
+  /** Revision of the stored entry; 0 otherwise. */
+  readonly revision: number;
+}
+
+export interface KeyedWrite {
+  readonly key: string;
+  /** Without one, the key is deleted (purged, with a marker that expires). */
+  readonly value?: Uint8Array | undefined;
+}
+
+/** JetStream KV: the lease and the registry of one cluster. */
+export interface Storage {
+  /** All entries of the bucket, then `onCaughtUp` once, then each change, in the order of the stream. */
+  watch(
+    bucket: 'registry' | 'lease',
+    onEntry: (entry: Entry) => void,
+    onCaughtUp: () => void,
+  ): void;
+  /** Writes one key if its last revision is `revision` (0: there is none). `ttlMs`: it expires by itself. */
+  compareAndSet(
+    bucket: 'registry' | 'lease',
+    write: KeyedWrite,
+    revision: number,
+    ttlMs: number | undefined,
+    onStored: (stored: Stored) => void,
+  ): void;
+  /**
+   * Writes the registry records of several decisions if the last revision of `fenceKey` is `fence`, each decision as a
+   * whole. At most 1,000 records in all, and one call in flight at a time. Rule: REG-1.
+   */
+  commit(
+    fenceKey: string,
+    fence: number,
+    decisions: readonly (readonly KeyedWrite[])[],
+    onStored: (outcome: Stored['outcome']) => void,
+  ): void;
+}
+
+/** How a container ended. */
+export interface ContainerEnd {
+  readonly exitCode?: number | undefined;
+  readonly exitSignal?: string | undefined;
+  readonly launchError?: string | undefined;
+}
+
+/** Processes of one agent. */
+export interface Processes {
+  /** Starts a container. `onStarted` at most once, then `onEnded` exactly once; both later, never synchronously. */
+  launch(
+    spec: ContainerSpec,
+    onStarted: (pid: number) => void,
+    onEnded: (end: ContainerEnd) => void,
+  ): void;
+  /** Signals the whole process tree. An unknown or ended container is no error. */
+  signal(containerId: string, signal: 'SIGTERM' | 'SIGKILL'): void;
+}
+
+export interface FileStatus {
+  readonly path: string;
+  readonly size: number;
+  readonly mtimeMs: number;
+}
+
+/** Sandboxes and the agent's own record. Paths are relative and may not leave their root. */
+export interface Files {
+  /** Stores a named record, whole or not at all. */
+  store(name: string, value: Uint8Array, onStored: () => void): void;
+  /** Reads a stored record; `undefined` when there is none. Used before the actor starts. */
+  load(name: string): Uint8Array | undefined;
+  /** Reads part of a file of the sandboxes; `undefined` when there is none. */
+  read(
+    path: string,
+    offset: number,
+    length: number,
+    onRead: (part: { readonly size: number; readonly data: Uint8Array } | undefined) => void,
+  ): void;
+  /** Lists a folder of the sandboxes; `undefined` when there is none. */
+  list(path: string, onListed: (files: readonly FileStatus[] | undefined) => void): void;
+}
+
+export interface Log {
+  write(level: 'debug' | 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>): void;
+}
+
+export interface Metrics {
+  count(metric: string, by: number): void;
+}
+
+/** What every actor's host needs. */
+export interface Ports {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly transport: Transport;
+  readonly log: Log;
+  readonly metrics: Metrics;
+}
+
+/** What a master's host needs besides; probes go over the storage connection. Rule: LNK-5. */
+export interface MasterPorts extends Ports {
+  readonly storage: Storage;
+  readonly probes: Transport;
+}
+
+/** What an agent's host needs besides. */
+export interface AgentPorts extends Ports {
+  readonly processes: Processes;
+  readonly files: Files;
+}

@@ -1,0 +1,20 @@
+import { SimulatedFiles } from '../../runtime/sim/simulated-files.js';
+import { Incarnation } from '../../runtime/sim/virtual-clock.js';
+import { filesSuite } from './files.suite.js';
+import { virtualHarness } from './harness.js';
+import { newWorld } from './world.js';
+
+filesSuite(async () => {
+  const { clock, random, life } = newWorld();
+  const files = new SimulatedFiles(clock, random);
+  const agent = life('agent');
+  return {
+    ...virtualHarness(clock),
+    files: files.port(agent),
+    reopen: async () => {
+      agent.end();
+      return files.port(new Incarnation('agent', 2));
+    },
+    plant: async (path, content) => files.append(path, content),
+  };
+});
