@@ -48,6 +48,13 @@ export type PeerMessage = Message<'peer', (typeof MESSAGES)['masterMaster']>;
 export type LeaderMessage = Message<'leader', (typeof MESSAGES)['leader']>;
 export type ProbeMessage = Stamp & { readonly type: 'probe.PROBE'; readonly meta: Meta };
 
+/** A call that does not fit its schema: its caller is told, instead of waiting for an answer. Rule: PRO-1. */
+export type InvalidMessage = Stamp & {
+  readonly type: 'scheduler.INVALID' | 'operator.INVALID';
+  readonly meta: Meta;
+  readonly body: { readonly call: string; readonly wrong: string; readonly frameworkId: string | undefined };
+};
+
 /** Sent by hosts alone. */
 export type StartEvent = Stamp & { readonly type: 'START' };
 export type TickEvent = Stamp & { readonly type: 'TICK' };

@@ -4,6 +4,7 @@ import { decodeMessage, DecodeError, PartsJoiner } from '../protocol/codec.js';
 import type { Envelope } from '../protocol/envelope.js';
 import { bodyCheck } from '../protocol/messages.js';
 import { inboxPrefix, parseSubject, probeSubject, SUBJECTS, type ParsedSubject, type SubjectName, type SubjectRow } from '../protocol/subjects.js';
+import { isId } from '../protocol/schema.js';
 import type { Delivery, Log, Metrics } from './ports.js';
 
 /** Events are named by who speaks. */
@@ -65,14 +66,17 @@ export class Inbound {
     if (envelope.type !== parsed.type) return this.#drop('type', subject, `the envelope says ${envelope.type}`);
     const principal = this.#principal(parsed, envelope);
     if (principal === undefined) return this.#drop('sender', subject, `the envelope says ${envelope.sender}`);
-    const { check, speaker } = { check: bodyCheck(parsed.row, parsed.type), speaker: SPEAKERS[parsed.row] };
+    const speaker = SPEAKERS[parsed.row];
+    const check = bodyCheck(parsed.row, parsed.type);
     if (check === undefined) return this.#drop('unknown', subject, 'no such message');
     const wrong = check(envelope.body);
     const meta = this.#meta(parsed, envelope, principal, delivery);
     if (wrong === undefined) return { type: `${speaker}.${parsed.type}`, meta, body: envelope.body };
     this.#drop('schema', subject, wrong);
-    // A caller is answered, so that it learns what is wrong; anybody else's message is only dropped.
-    return { type: `${speaker}.INVALID`, meta, body: { wrong, type: parsed.type, body: envelope.body } };
+    // A caller is told what is wrong; anybody else's message is only dropped.
+    if (speaker !== 'scheduler' && speaker !== 'operator') return undefined;
+    const body = { call: parsed.type, wrong, frameworkId: frameworkIdOf(envelope.body) };
+    return { type: `${speaker}.INVALID`, meta, body };
   }
 
   #probe({ subject, data, reply }: Delivery): MessageEvent {
@@ -105,4 +109,10 @@ export class Inbound {
     this.#logged.add(kind);
     this.#options.log.write('warn', 'message dropped; more of this kind are only counted', { kind, subject, why });
   }
+}
+
+/** The framework that an invalid call says it is of, if it says so at all. */
+function frameworkIdOf(body: unknown): string | undefined {
+  const named = (body as { frameworkId?: unknown } | null)?.frameworkId;
+  return typeof named === 'string' && isId(named) ? named : undefined;
 }

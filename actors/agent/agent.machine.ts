@@ -9,6 +9,7 @@ export const agentMachine = agentSetup.createMachine({
     TICK: { actions: 'tick' },
     STOP: { target: '.terminating', actions: 'killAll' },
     'executor.UPDATE': { actions: 'executorUpdate' },
+    'operator.INVALID': { actions: 'invalidCall' },
     'operator.*': { actions: 'operatorCall' },
     'leader.ELECTED': { actions: 'elected' },
     'master.INVITE': { actions: 'invited' },

@@ -3,6 +3,7 @@ import { setup } from 'xstate';
 import type {
   AgentOperatorMessage,
   CheckpointEvent,
+  InvalidMessage,
   LeaderMessage,
   MasterToAgentMessage,
   MessageOf,
@@ -27,6 +28,7 @@ export type AgentEvent =
   | CheckpointEvent
   | MasterToAgentMessage
   | LeaderMessage
+  | InvalidMessage
   | AgentOperatorMessage
   | (ExecutorUpdate & Stamp);
 
@@ -62,6 +64,7 @@ export const agentSetup = setup({
     }),
     masterMessage: perform(launches.onMasterMessage),
     executorUpdate: perform(launches.onExecutorUpdate),
+    invalidCall: perform(launches.onInvalidCall),
     operatorCall: perform(launches.onOperatorCall),
     tick: perform(launches.onTick),
     killAll: perform(launches.onStop),

@@ -1,7 +1,8 @@
 /** What an agent is told to run, kill and end, and what its executor says. Rules: LCH-1, KIL-1, AGT-4. */
+import { errorBody } from '../../protocol/errors.js';
 import { isTerminal } from '../../protocol/task-state.js';
-import { log, NOTHING, type Effect, type Effects } from '../effect.js';
-import type { AgentOperatorMessage, MasterToAgentMessage, MessageOf, Stamp } from '../events.js';
+import { log, NOTHING, reply, type Effect, type Effects } from '../effect.js';
+import type { AgentOperatorMessage, InvalidMessage, MasterToAgentMessage, MessageOf, Stamp } from '../events.js';
 import { admitMessage } from '../member.js';
 import { unreachable } from '../invariant.js';
 import type { CommandExecutorEvent, ExecutorUpdate } from '../framework/command-executor.js';
@@ -97,6 +98,12 @@ export function onOperatorCall(state: AgentState, event: AgentOperatorMessage): 
   const { path, offset, length = MAX_READ_BYTES } = event.body.readFile;
   const request = { type: 'READ_FILE', path, offset, length: Math.min(length, MAX_READ_BYTES) } as const;
   return [{ type: 'replyFile', to, cause, epoch, request }];
+}
+
+/** Tells the caller what is wrong. Rule: PRO-1. */
+export function onInvalidCall(state: AgentState, { meta, body }: InvalidMessage): Effects {
+  const error = errorBody('INVALID_MESSAGE', `${body.call}: ${body.wrong}.`);
+  return reply('agentOperator', meta, 'ERROR', error, state.member.epoch);
 }
 
 /** Most bytes of a file in one answer. */

@@ -70,7 +70,9 @@ export function checkpoint(state: AgentState): Effects {
 export function onElected(state: AgentState, { meta }: MessageOf<LeaderMessage, 'leader.ELECTED'>): Effects {
   const before = state.member.epoch;
   const { effects } = passGate(state, meta);
-  if (state.member.epoch > before && state.need !== 'end') state.need = 'invitation';
+  if (state.member.epoch <= before || state.need === 'end') return effects;
+  // Nobody invites an agent that nobody knows.
+  state.need = state.agentId === undefined ? 'registration' : 'invitation';
   return effects;
 }
 

@@ -145,16 +145,17 @@ function onInvite(state: SchedulerState, { meta }: MessageOf<MasterToSchedulerMe
   return NOTHING;
 }
 
-/** An error of our session or in answer to our question. Of a repeatable kind it is only logged. */
+/** An error of our session or in answer to our question. All but those of a single call are fatal. */
 function onError(state: SchedulerState, { meta, body }: MessageOf<MasterToSchedulerMessage, 'master.ERROR'>): Effects {
   const isOurs =
     (meta.session !== NO_SESSION && meta.session === state.member.link.session) ||
     meta.cause?.startsWith(`${state.member.instance}-q`) === true;
   if (!isOurs) return NOTHING;
   const { code, message } = body.error;
-  if (code === 'UNSUPPORTED') {
-    state.member.link.seen = Math.max(state.member.link.seen, meta.sequence);
-    return [log('warn', message)];
+  if (code === 'UNSUPPORTED' || code === 'INVALID_MESSAGE') {
+    // Of that one call. What it would have launched is asked for anew after subscribing again.
+    wantSubscription(state);
+    return [log('error', message, { code })];
   }
   if (state.need !== 'teardown' || code !== 'FRAMEWORK_REMOVED') {
     state.error = body.error;

@@ -1,4 +1,4 @@
-/** ACCEPT: the offers are checked, the operations walked in order, the rest goes back. Rules: ACC-1 to ACC-6. */
+/** ACCEPT: the offers are checked, the operations walked in order, the rest goes back. Rules: ACC-1 to ACC-5. */
 import { launchIdOf } from '../../protocol/ids.js';
 import type { Operation } from '../../protocol/offer.js';
 import { registryKey, REGISTRY_VERSION, type TaskRecord } from '../../protocol/registry.js';
@@ -140,6 +140,7 @@ function newTaskRow(
     state: 'TASK_STAGING',
     status: undefined,
     statusUuid: undefined,
+    acknowledged: false,
     recovered: false,
     killRequested: undefined,
     deleting: false,

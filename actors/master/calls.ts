@@ -1,9 +1,9 @@
 /** Which function answers which message, and which deadline calls what: one screen. */
 import { errorBody } from '../../protocol/errors.js';
-import { log, NOTHING, type Effects } from '../effect.js';
-import type { AgentMessage, MessageOf, SchedulerMessage, Stamp } from '../events.js';
+import { log, NOTHING, reply, type Effects } from '../effect.js';
+import type { AgentMessage, InvalidMessage, MessageOf, SchedulerMessage, Stamp } from '../events.js';
 import { onAccept } from './accept.js';
-import { admitFramework } from './admission.js';
+import { admitFramework, refuse } from './admission.js';
 import { heartbeatAgents, onPong, onRegister, onReregister, onUnregister } from './agents.js';
 import { heartbeatFrameworks, onFailoverDue, onSubscribe, teardown } from './frameworks.js';
 import { probe, renewLease, retryClaim, sendLoopback } from './leadership.js';
@@ -66,6 +66,18 @@ export function onSchedulerCall(state: MasterState, event: SchedulerMessage): Ef
   admitted.framework.missedHeartbeats = 0;
   const handler = HANDLERS[event.type] as Handler<SchedulerMessage['type']>;
   return handler(state, admitted.framework, event);
+}
+
+/** Tells the caller what is wrong. The call takes its place in the session, so that no gap is seen behind it. Rule: PRO-1. */
+export function onInvalidCall(state: MasterState, { type, meta, body, now }: InvalidMessage): Effects {
+  const error = errorBody('INVALID_MESSAGE', `${body.call}: ${body.wrong}.`);
+  if (type === 'operator.INVALID') return reply('masterOperator', meta, 'ERROR', error, state.epoch);
+  const { frameworkId } = body;
+  if (frameworkId === undefined || body.call === 'SUBSCRIBE')
+    return refuse(state, meta, frameworkId ?? 'new', 'INVALID_MESSAGE', `${body.call}: ${body.wrong}.`);
+  const admitted = admitFramework(state, meta, frameworkId, now);
+  if ('refused' in admitted) return admitted.refused;
+  return [toScheduler(state, admitted.framework, 'ERROR', error, meta.id)];
 }
 
 export function onAgentMessage(state: MasterState, event: AgentMessage): Effects {

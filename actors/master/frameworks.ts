@@ -119,6 +119,10 @@ function welcome(
   const heartbeatIntervalSeconds = state.config.timings.heartbeatIntervalMs / 1000;
   const subscribed = { frameworkId, heartbeatIntervalSeconds, masterInfo };
   effects.push(toScheduler(state, framework, 'SUBSCRIBED', { subscribed }, meta.id));
+  // What came while it was away; without this it would come at the agents' next repetition, up to ten minutes later.
+  for (const { status, acknowledged } of framework.tasks.values())
+    if (status?.uuid !== undefined && !acknowledged)
+      effects.push(toScheduler(state, framework, 'UPDATE', { update: { status } }, meta.id));
   return effects;
 }
 

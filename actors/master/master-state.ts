@@ -86,6 +86,8 @@ export interface TaskRow {
   /** The last status forwarded, and its uuid in hexadecimal: what an acknowledgement must name. */
   status: TaskStatus | undefined;
   statusUuid: string | undefined;
+  /** Whether the scheduler has acknowledged that status. */
+  acknowledged: boolean;
   /** Whether its resources went back already: they do when the latest state is terminal. */
   recovered: boolean;
   killRequested: { readonly killPolicy?: KillPolicy | undefined } | undefined;

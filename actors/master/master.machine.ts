@@ -57,6 +57,8 @@ export const masterMachine = masterSetup.createMachine({
         REGISTRY_STORED: { actions: 'stored' },
         REGISTRY_REFUSED: { actions: 'refused' },
         LEASE_ANSWERED: { actions: 'leaseRenewed' },
+        'scheduler.INVALID': { actions: 'invalidCall' },
+        'operator.INVALID': { actions: 'invalidCall' },
         'scheduler.*': { actions: 'schedulerCall' },
         'agent.*': { actions: 'agentMessage' },
         'operator.*': { actions: 'operatorCall' },

@@ -3,6 +3,7 @@ import { setup } from 'xstate';
 import type { Effects } from '../effect.js';
 import type {
   AgentMessage,
+  InvalidMessage,
   OperatorMessage,
   PeerMessage,
   ProbeMessage,
@@ -15,7 +16,7 @@ import type {
   ReconnectedEvent,
 } from '../events.js';
 import { performer, type Batch } from '../perform.js';
-import { onAgentMessage, onSchedulerCall, onStored, onTick } from './calls.js';
+import { onAgentMessage, onInvalidCall, onSchedulerCall, onStored, onTick } from './calls.js';
 import * as leadership from './leadership.js';
 import { newMasterState, type MasterConfig, type MasterState } from './master-state.js';
 import { onOperatorCall } from './operator.js';
@@ -30,6 +31,7 @@ export type MasterEvent =
   | SchedulerMessage
   | AgentMessage
   | OperatorMessage
+  | InvalidMessage
   | PeerMessage
   | ProbeMessage;
 
@@ -78,6 +80,7 @@ export const masterSetup = setup({
     stored: perform<Stamp & { type: 'REGISTRY_STORED'; requestId: number } & MasterEvent>(onStored),
     refused: perform(leadership.onRefused),
     schedulerCall: perform(onSchedulerCall),
+    invalidCall: perform(onInvalidCall),
     agentMessage: perform(onAgentMessage),
     operatorCall: perform(onOperatorCall),
     loopback: perform(leadership.onLoopback),

@@ -62,6 +62,7 @@ function recoverTask(state: MasterState, record: TaskRecord, now: number): void 
     state: 'TASK_STAGING' as const,
     status: undefined,
     statusUuid: undefined,
+    acknowledged: false,
     recovered: false,
     killRequested: undefined,
     deleting: false,

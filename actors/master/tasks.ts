@@ -65,7 +65,10 @@ export function onStatusUpdate(
   if (task !== undefined) {
     moveTask(state, task, latestState, now);
     task.status = status;
-    task.statusUuid = status.uuid === undefined ? undefined : hex(status.uuid);
+    const uuid = status.uuid === undefined ? undefined : hex(status.uuid);
+    // A repetition may cross the acknowledgement that is on its way to the agent.
+    task.acknowledged = task.acknowledged && uuid === task.statusUuid;
+    task.statusUuid = uuid;
     if (status.state === 'TASK_RUNNING') task.startedAtMs ||= now;
   }
   const framework = state.frameworks.get(frameworkId);
@@ -90,6 +93,7 @@ export function onAcknowledge(
   }
   // A new leader has not seen the update yet that is acknowledged here: the agent sends it again.
   if (task.statusUuid !== hex(uuid) || task.status === undefined) return NOTHING;
+  task.acknowledged = true;
   if (isTerminal(task.status.state)) return endTask(state, task, meta.id);
   return acknowledgeToAgent(state, task.agentId, { frameworkId, status: task.status }, meta.id);
 }

@@ -33,6 +33,8 @@ interface Kept extends Tree {
 const SHARE = 10;
 const SHORTEST_PAUSE_MS = 5;
 const LONGEST_PAUSE_MS = 250;
+/** More than these wait for the next search, so that the event loop is not held for long. */
+const MOST_PER_SEARCH = 500;
 /** What is stopped cannot fork; what was forked before it stopped is found by the next round. */
 const MOST_STOP_ROUNDS = 5;
 /** What has not died by then never will (it waits for a broken disk, or belongs to another user now): said aloud, and given up. */
@@ -107,7 +109,11 @@ export class TreeKeeper {
 
   #attend(kept: Kept): void {
     this.#waiting.add(kept);
-    if (this.#scheduled) return;
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#waiting.size === 0) return;
     this.#scheduled = true;
     const search = (): void => {
       this.#scheduled = false;
@@ -122,8 +128,8 @@ export class TreeKeeper {
 
   #attendAll(): void {
     const startMs = performance.now();
-    const trees = [...this.#waiting];
-    this.#waiting.clear();
+    const trees = [...this.#waiting].slice(0, MOST_PER_SEARCH);
+    for (const tree of trees) this.#waiting.delete(tree);
     const found = this.#search(trees);
     for (const tree of trees) if (tree.terminate) this.#sendTerm(tree, found.get(tree.key) ?? []);
     this.#killAll(trees, found);
@@ -131,6 +137,7 @@ export class TreeKeeper {
     this.#lastEndMs = endMs;
     this.#pauseMs = Math.min(LONGEST_PAUSE_MS, Math.max(SHORTEST_PAUSE_MS, (endMs - startMs) * SHARE));
     for (const tree of trees) this.#settle(tree, found.get(tree.key) ?? []);
+    this.#schedule();
   }
 
   #search(trees: readonly Kept[]): Map<string, Member[]> {

@@ -107,8 +107,10 @@ function ends(rule: Rule): void {
     await h.settle(() => run.ends.length > 0);
     t.deepEqual(plain(run.ends[0]), { exitCode: 0 });
     t.is(await fileText(h, `${run.sandbox}/stdout`), `it's "here"\n${value}\n`);
-    const bare = launch(h, 'bare', { printVariable: 'GREETING' });
+    process.env.TEPUI_TEST_OF_AGENT = 'leaked';
+    const bare = launch(h, 'bare', { printVariable: 'TEPUI_TEST_OF_AGENT' });
     await h.settle(() => bare.ends.length > 0);
+    delete process.env.TEPUI_TEST_OF_AGENT;
     t.is(await fileText(h, `${bare.sandbox}/stdout`), '\n');
   });
 }
