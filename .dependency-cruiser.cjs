@@ -104,15 +104,15 @@ module.exports = {
     ),
     rule(
       'statecharts-only',
-      'The chart says when, plain functions say what.',
+      'The chart says when, plain functions say what. Types are free.',
       { pathNot: [...STATECHARTS, TESTS] },
-      { path: packages('xstate') },
+      { path: packages('xstate'), dependencyTypesNot: ['type-only'] },
     ),
     rule(
       'nats-only-in-its-room',
-      'One room translates NATS.',
+      'One room translates NATS. Types are free.',
       { pathNot: ['^runtime/nats/', room('frameworks', 'cli'), TESTS] },
-      { path: NATS },
+      { path: NATS, dependencyTypesNot: ['type-only'] },
     ),
     rule(
       'nats-object-store-only',

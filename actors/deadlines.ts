@@ -86,7 +86,7 @@ export class Deadlines {
   }
 
   #up(start: number): void {
-    for (let at = start; at > 0; ) {
+    for (let at = start; at > 0;) {
       const parent = (at - 1) >> 1;
       if (!this.#before(at, parent)) return;
       this.#swap(at, parent);
@@ -95,11 +95,10 @@ export class Deadlines {
   }
 
   #down(start: number): void {
-    for (let at = start; ; ) {
+    for (let at = start; ;) {
       const left = at * 2 + 1;
       let least = at;
-      for (const child of [left, left + 1])
-        if (child < this.#heap.length && this.#before(child, least)) least = child;
+      for (const child of [left, left + 1]) if (child < this.#heap.length && this.#before(child, least)) least = child;
       if (least === at) return;
       this.#swap(at, least);
       at = least;

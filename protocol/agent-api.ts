@@ -84,6 +84,4 @@ export const masterToAgentMessages = {
 } as const;
 
 export type AgentMessageBody<T extends keyof typeof agentMessages> = Static<(typeof agentMessages)[T]>;
-export type MasterToAgentBody<T extends keyof typeof masterToAgentMessages> = Static<
-  (typeof masterToAgentMessages)[T]
->;
+export type MasterToAgentBody<T extends keyof typeof masterToAgentMessages> = Static<(typeof masterToAgentMessages)[T]>;

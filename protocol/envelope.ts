@@ -9,7 +9,11 @@ export const WIRE_VERSION = 1;
 export const Part = Type.Object({ number: Type.Integer({ minimum: 1 }), of: Type.Integer({ minimum: 1 }) });
 export type Part = Static<typeof Part>;
 
-const Label = Type.Refine(Type.String({ minLength: 1, maxLength: 255 }), (value) => isId(value), () => 'must be an id');
+const Label = Type.Refine(
+  Type.String({ minLength: 1, maxLength: 255 }),
+  (value) => isId(value),
+  () => 'must be an id',
+);
 
 export const Envelope = Type.Object({
   /** {@link WIRE_VERSION}. */

@@ -58,9 +58,7 @@ export const schedulerCalls = {
   /** Asks for the state of the tasks named; none named: of all that the master knows. */
   RECONCILE: call({
     reconcile: Type.Object({
-      tasks: Type.Optional(
-        Type.Array(Type.Object({ taskId: Id, agentId: Type.Optional(Id) }), { maxItems: 100_000 }),
-      ),
+      tasks: Type.Optional(Type.Array(Type.Object({ taskId: Id, agentId: Type.Optional(Id) }), { maxItems: 100_000 })),
     }),
   }),
   RECONCILE_OPERATIONS: call({

@@ -102,7 +102,9 @@ export type SubjectParameters<N extends SubjectName> = {
 };
 
 /** An address: a row of the table and its parameters. */
-export type Address = { readonly [N in SubjectName]: { readonly row: N; readonly parameters: SubjectParameters<N> } }[SubjectName];
+export type Address = {
+  readonly [N in SubjectName]: { readonly row: N; readonly parameters: SubjectParameters<N> };
+}[SubjectName];
 
 const DEFAULT_CLUSTER = 'tepui';
 

@@ -69,7 +69,10 @@ function host<L extends AnyStateMachine>(
   return { host: running, executor };
 }
 
-function run<L extends AnyStateMachine>(main: ActorHost<L>, others: readonly ActorHost<AnyStateMachine>[] = []): Running<L> {
+function run<L extends AnyStateMachine>(
+  main: ActorHost<L>,
+  others: readonly ActorHost<AnyStateMachine>[] = [],
+): Running<L> {
   for (const other of others) other.send({ type: 'START' });
   main.send({ type: 'START' });
   return {
@@ -116,7 +119,8 @@ export function startAgent(
     subjectPattern(cluster, 'agentOperator', { agentPrincipal: principal }),
     subjectPattern(cluster, 'leader'),
   ];
-  for (const pattern of patterns) ports.transport.subscribe(pattern, (delivery) => agent.executor.inbound.receive(delivery));
+  for (const pattern of patterns)
+    ports.transport.subscribe(pattern, (delivery) => agent.executor.inbound.receive(delivery));
   ports.transport.onReconnected(() => agent.host.send({ type: 'RECONNECTED' }));
   return run(agent.host, [command.host as unknown as ActorHost<AnyStateMachine>]);
 }
@@ -128,7 +132,10 @@ export function startScheduler(
 ): Running<typeof schedulerMachine> {
   const { cluster, principal } = options;
   const { host: main, executor } = host('scheduler', schedulerMachine, { ...config, principal }, ports, options);
-  const rows: readonly [SubjectName, Record<string, string>][] = [['scheduler', { principal }], ['leader', {}]];
+  const rows: readonly [SubjectName, Record<string, string>][] = [
+    ['scheduler', { principal }],
+    ['leader', {}],
+  ];
   for (const [row, known] of rows)
     ports.transport.subscribe(subjectPattern(cluster, row, known), (delivery) => executor.inbound.receive(delivery));
   ports.transport.onReconnected(() => main.send({ type: 'RECONNECTED' }));

@@ -3,7 +3,15 @@ import type { Meta } from '../actors/events.js';
 import { decodeMessage, DecodeError, PartsJoiner } from '../protocol/codec.js';
 import type { Envelope } from '../protocol/envelope.js';
 import { bodyCheck } from '../protocol/messages.js';
-import { inboxPrefix, parseSubject, probeSubject, SUBJECTS, type ParsedSubject, type SubjectName, type SubjectRow } from '../protocol/subjects.js';
+import {
+  inboxPrefix,
+  parseSubject,
+  probeSubject,
+  SUBJECTS,
+  type ParsedSubject,
+  type SubjectName,
+  type SubjectRow,
+} from '../protocol/subjects.js';
 import { isId } from '../protocol/schema.js';
 import type { Delivery, Log, Metrics } from './ports.js';
 

@@ -3,7 +3,11 @@ import pino from 'pino';
 import type { Log, Metrics } from './ports.js';
 
 /** A log on standard error (or the stream given), at `level` and above. */
-export function processLog(name: string, level = 'info', destination: pino.DestinationStream = pino.destination(2)): Log {
+export function processLog(
+  name: string,
+  level = 'info',
+  destination: pino.DestinationStream = pino.destination(2),
+): Log {
   const logger = pino({ name, level, base: { name, pid: process.pid } }, destination);
   return { write: (at, message, fields) => logger[at](fields ?? {}, message) };
 }

@@ -58,7 +58,10 @@ async function main(path: string): Promise<void> {
   };
   const worldOptions = { credentials, cluster, principal, log, onFatal };
   const timings: Timings = { ...DEFAULT_TIMINGS, ...config.timings };
-  const world = config.role === 'master' ? await connectMasterWorld(worldOptions) : await connectWorld({ ...worldOptions, role: 'agent' });
+  const world =
+    config.role === 'master'
+      ? await connectMasterWorld(worldOptions)
+      : await connectWorld({ ...worldOptions, role: 'agent' });
   let running: Pick<Running<never>, 'stop'>;
   if (config.role === 'master') {
     const { ports } = world as Awaited<ReturnType<typeof connectMasterWorld>>;

@@ -27,7 +27,8 @@ export interface Delivery {
 }
 
 /** What a request came to. `noResponders`: nobody listens there; `timeout`: an unknown outcome. */
-export type Answer = { readonly outcome: 'answered'; readonly data: Uint8Array } | { readonly outcome: 'noResponders' | 'timeout' };
+export type Answer =
+  { readonly outcome: 'answered'; readonly data: Uint8Array } | { readonly outcome: 'noResponders' | 'timeout' };
 
 /** Core NATS: at most once, in order from one connection. Callbacks are never synchronous within the call. */
 export interface Transport {
@@ -65,11 +66,7 @@ export interface KeyedWrite {
 /** JetStream KV: the lease and the registry of one cluster. */
 export interface Storage {
   /** All entries of the bucket, then `onCaughtUp` once, then each change, in the order of the stream. */
-  watch(
-    bucket: 'registry' | 'lease',
-    onEntry: (entry: Entry) => void,
-    onCaughtUp: () => void,
-  ): void;
+  watch(bucket: 'registry' | 'lease', onEntry: (entry: Entry) => void, onCaughtUp: () => void): void;
   /** Writes one key if its last revision is `revision` (0: there is none). `ttlMs`: it expires by itself. */
   compareAndSet(
     bucket: 'registry' | 'lease',
@@ -100,11 +97,7 @@ export interface ContainerEnd {
 /** Processes of one agent. */
 export interface Processes {
   /** Starts a container. `onStarted` at most once, then `onEnded` exactly once; both later, never synchronously. */
-  launch(
-    spec: ContainerSpec,
-    onStarted: (pid: number) => void,
-    onEnded: (end: ContainerEnd) => void,
-  ): void;
+  launch(spec: ContainerSpec, onStarted: (pid: number) => void, onEnded: (end: ContainerEnd) => void): void;
   /** Signals the whole process tree. An unknown or ended container is no error. */
   signal(containerId: string, signal: 'SIGTERM' | 'SIGKILL'): void;
 }

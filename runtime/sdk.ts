@@ -61,7 +61,14 @@ export async function runScheduler<State, Input = never>(
   });
   // The caller may look at `ended` late; until then a failure is not "unhandled".
   ended.catch(() => {});
-  const world = await connectWorld({ credentials, cluster, role: 'scheduler', principal, log, onFatal: (error) => fail(error) });
+  const world = await connectWorld({
+    credentials,
+    cluster,
+    role: 'scheduler',
+    principal,
+    log,
+    onFatal: (error) => fail(error),
+  });
   const config = {
     scheduler: scheduler as Scheduler<unknown, unknown>,
     own: state,

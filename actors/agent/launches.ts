@@ -59,13 +59,11 @@ function onRunTask(state: AgentState, { body }: MessageOf<MasterToAgentMessage, 
   return [tell({ type: 'agent.LAUNCH', launchId, frameworkId, agentId, task, sendKilling })];
 }
 
-function onKillTask(
-  state: AgentState,
-  { body, now }: MessageOf<MasterToAgentMessage, 'master.KILL_TASK'>,
-): Effects {
+function onKillTask(state: AgentState, { body, now }: MessageOf<MasterToAgentMessage, 'master.KILL_TASK'>): Effects {
   const { frameworkId, taskId, killPolicy } = body;
   const launchId =
-    body.launchId ?? [...state.launches.values()].find((row) => row.frameworkId === frameworkId && row.taskId === taskId)?.launchId;
+    body.launchId ??
+    [...state.launches.values()].find((row) => row.frameworkId === frameworkId && row.taskId === taskId)?.launchId;
   if (launchId === undefined) return NOTHING;
   const row = state.launches.get(launchId);
   if (row === undefined) return disown(state, { frameworkId, taskId, launchId }, now);
@@ -147,6 +145,7 @@ export const isIdle = (state: AgentState): boolean =>
   state.need === 'end' || [...state.launches.values()].every((row) => isTerminal(row.state));
 
 export function sayGoodbye(state: AgentState): Effects {
-  const bye: Effects = state.agentId === undefined ? NOTHING : [toMaster(state, 'UNREGISTER', { agentId: state.agentId })];
+  const bye: Effects =
+    state.agentId === undefined ? NOTHING : [toMaster(state, 'UNREGISTER', { agentId: state.agentId })];
   return [...bye, { type: 'stop', restart: false, reason: 'asked to stop' }];
 }

@@ -32,7 +32,10 @@ export function register(state: AgentState, { now, random }: Stamp): Effects {
   state.need = 'nothing';
   endSession(member);
   state.deadlines.clear('invitation');
-  state.deadlines.set('register', now + backoffMs(++member.attempt, registrationBackoffMs, registrationBackoffMaxMs, random));
+  state.deadlines.set(
+    'register',
+    now + backoffMs(++member.attempt, registrationBackoffMs, registrationBackoffMaxMs, random),
+  );
   const { info: agentInfo, version } = config;
   const head = { id: nextQuestion(member) };
   if (agentId === undefined) return [toMaster(state, 'REGISTER', { agentInfo, version }, head)];

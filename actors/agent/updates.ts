@@ -83,8 +83,7 @@ export function onAcknowledged(
 }
 
 function findByTask(state: AgentState, { frameworkId, taskId }: { frameworkId: string; taskId: string }) {
-  for (const row of state.launches.values())
-    if (row.frameworkId === frameworkId && row.taskId === taskId) return row;
+  for (const row of state.launches.values()) if (row.frameworkId === frameworkId && row.taskId === taskId) return row;
   return undefined;
 }
 

@@ -116,7 +116,8 @@ function containerOf(state: CommandExecutorState, row: CommandRow): ContainerSpe
     TEPUI_TASK_ID: task.taskId,
     TEPUI_AGENT_ID: agentId,
   };
-  for (const { name, value } of command.environment?.variables ?? []) if (value !== undefined) environment[name] = value;
+  for (const { name, value } of command.environment?.variables ?? [])
+    if (value !== undefined) environment[name] = value;
   return {
     containerId: launchId,
     sandbox: sandboxOf(frameworkId, task.taskId, launchId),
@@ -145,7 +146,8 @@ export function onContainerStarted(
   const containerStatus = { containerId: { value: row.launchId }, executorPid: event.pid };
   const effects: Effect[] = [report(row.launchId, { state: 'TASK_RUNNING', containerStatus })];
   // Asked for while it was starting: the signal had nobody to go to.
-  if (row.killing !== undefined) effects.push({ type: 'signalContainer', containerId: row.launchId, signal: 'SIGTERM' });
+  if (row.killing !== undefined)
+    effects.push({ type: 'signalContainer', containerId: row.launchId, signal: 'SIGTERM' });
   return [...effects, ...startNext(state)];
 }
 
@@ -172,7 +174,8 @@ function endStatus(
   const exit = {
     ...(exitCode !== undefined && { exitCode }),
     ...(exitSignal !== undefined && { exitSignal }),
-    message: exitSignal === undefined ? `Command exited with status ${exitCode ?? '?'}` : `Command ended by ${exitSignal}`,
+    message:
+      exitSignal === undefined ? `Command exited with status ${exitCode ?? '?'}` : `Command ended by ${exitSignal}`,
   };
   if (row.killing === 'asked') return { state: 'TASK_KILLED', ...exit };
   if (row.killing === 'maxCompletionTime')

@@ -18,13 +18,7 @@ import { newSchedulerState, type SchedulerConfig, type SchedulerState } from './
 export type InputEvent = Stamp & { readonly type: 'INPUT'; readonly input: unknown };
 
 export type SchedulerEvent =
-  | StartEvent
-  | TickEvent
-  | StopEvent
-  | ReconnectedEvent
-  | InputEvent
-  | MasterToSchedulerMessage
-  | LeaderMessage;
+  StartEvent | TickEvent | StopEvent | ReconnectedEvent | InputEvent | MasterToSchedulerMessage | LeaderMessage;
 
 const act = performer<SchedulerState, SchedulerEvent>();
 

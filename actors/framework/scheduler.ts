@@ -7,7 +7,8 @@ import type { KillPolicy } from '../../protocol/container.js';
 import type { ErrorBody } from '../../protocol/errors.js';
 import type { Stamp } from '../events.js';
 
-type CallType = 'ACCEPT' | 'DECLINE' | 'REVIVE' | 'SUPPRESS' | 'KILL' | 'RECONCILE' | 'REQUEST' | 'MESSAGE' | 'SHUTDOWN';
+type CallType =
+  'ACCEPT' | 'DECLINE' | 'REVIVE' | 'SUPPRESS' | 'KILL' | 'RECONCILE' | 'REQUEST' | 'MESSAGE' | 'SHUTDOWN';
 
 /** What a scheduler asks for: a call of the API, a wake-up, or its own end. */
 export type Call =
@@ -30,7 +31,11 @@ export interface Scheduler<State, Input = never> {
   readonly info: FrameworkInfo;
   /** Roles that begin suppressed. */
   readonly suppressedRoles?: readonly string[];
-  onSubscribed?(state: State, subscribed: { readonly frameworkId: string; readonly again: boolean }, stamp: Stamp): Calls;
+  onSubscribed?(
+    state: State,
+    subscribed: { readonly frameworkId: string; readonly again: boolean },
+    stamp: Stamp,
+  ): Calls;
   onOffers(state: State, offers: readonly Offer[], stamp: Stamp): Calls;
   onRescind?(state: State, offerId: string, stamp: Stamp): Calls;
   onUpdate(state: State, status: TaskStatus, stamp: Stamp): Calls;
@@ -49,7 +54,10 @@ const NONE: Calls = [];
 /** Launches tasks on one agent's offers. */
 export function launch(offers: readonly Offer[], taskInfos: TaskInfo[], filters?: Filters): Call {
   const operations: Operation[] = [{ type: 'LAUNCH', launch: { taskInfos } }];
-  return { type: 'ACCEPT', accept: { offerIds: offers.map((offer) => offer.id), operations, ...(filters && { filters }) } };
+  return {
+    type: 'ACCEPT',
+    accept: { offerIds: offers.map((offer) => offer.id), operations, ...(filters && { filters }) },
+  };
 }
 
 export function decline(offers: readonly Offer[], filters?: Filters): Calls {

@@ -6,7 +6,15 @@ import { Resources } from '../../protocol/resources.js';
 import type { StatusReason, TaskInfo, TaskState, TaskStatus } from '../../protocol/task.js';
 import { NOTHING, type Effect, type Effects } from '../effect.js';
 import type { MessageOf, SchedulerMessage } from '../events.js';
-import { persist, type AgentRow, type FrameworkRow, type MasterState, type OfferRow, type Stored, type TaskRow } from './master-state.js';
+import {
+  persist,
+  type AgentRow,
+  type FrameworkRow,
+  type MasterState,
+  type OfferRow,
+  type Stored,
+  type TaskRow,
+} from './master-state.js';
 import { dropOffer, gatherAllocation, refusal } from './offers.js';
 import { removeIfDone } from './frameworks.js';
 import { toAgent, toScheduler } from './send.js';
@@ -38,9 +46,7 @@ export function onAccept(state: MasterState, framework: FrameworkRow, { meta, bo
     for (const row of new Set(rows)) state.allocator.recover(row.frameworkId, row.agentId, row.resources);
     gatherAllocation(state, now);
     const context = { state, framework, cause: meta.id, now };
-    return tasksOf(operations).map((task) =>
-      failure(context, task, 'TASK_DROPPED', 'REASON_INVALID_OFFERS', wrong),
-    );
+    return tasksOf(operations).map((task) => failure(context, task, 'TASK_DROPPED', 'REASON_INVALID_OFFERS', wrong));
   }
   const first = rows[0] as OfferRow;
   const agent = state.agents.get(first.agentId) as AgentRow;
@@ -97,9 +103,7 @@ function operationError({ state, framework, agent, cause }: Walk, { id, type }: 
   if (id === undefined) return NOTHING;
   const message = `${type} is not supported yet.`;
   const status = { operationId: id, state: 'OPERATION_ERROR', message, agentId: agent.agentId } as const;
-  return [
-    toScheduler(state, framework, 'UPDATE_OPERATION_STATUS', { updateOperationStatus: { status } }, cause),
-  ];
+  return [toScheduler(state, framework, 'UPDATE_OPERATION_STATUS', { updateOperationStatus: { status } }, cause)];
 }
 
 /** One task: checked alone, a row of its own, a registry decision of its own. Rules: ACC-3, ACC-4, REG-1. */

@@ -22,7 +22,12 @@ export function admitAgent(
 }
 
 /** Answers a scheduler that has no session (yet): on the id that it named, under session `0`. */
-export function refuse(state: MasterState, meta: Meta, frameworkId: string, ...error: Parameters<typeof errorBody>): Effects {
+export function refuse(
+  state: MasterState,
+  meta: Meta,
+  frameworkId: string,
+  ...error: Parameters<typeof errorBody>
+): Effects {
   const nobody = { principal: meta.principal, frameworkId, link: { session: NO_SESSION } };
   return [toScheduler(state, nobody, 'ERROR', errorBody(...error), meta.id)];
 }

@@ -103,9 +103,7 @@ function welcome(
   discardOffers(state, framework.offers.values(), now);
   beginSession(state, framework);
   if (before !== undefined)
-    effects.push(
-      toScheduler(state, { ...framework, link: { session: before } }, 'ERROR', errorBody('STALE_SESSION')),
-    );
+    effects.push(toScheduler(state, { ...framework, link: { session: before } }, 'ERROR', errorBody('STALE_SESSION')));
   framework.connected = true;
   framework.recovered = false;
   framework.registeredAtMs ??= now;

@@ -32,7 +32,10 @@ const isExpected = (state: MasterState, requestId: number): boolean => state.exp
 
 export function onStart(state: MasterState, { now }: Stamp): Effects {
   state.lease.changedAtMs = now;
-  return [{ type: 'follow', bucket: 'lease' }, { type: 'follow', bucket: 'registry' }];
+  return [
+    { type: 'follow', bucket: 'lease' },
+    { type: 'follow', bucket: 'registry' },
+  ];
 }
 
 export function enterStandby(state: MasterState, { now }: { now: number }): Effects {
@@ -194,10 +197,15 @@ export function announce(state: MasterState, { now }: Stamp): Effects {
     { type: 'listen', row: 'masterAgent' },
     { type: 'listen', row: 'masterOperator' },
     { type: 'listen', row: 'masterMaster' },
-    publish({ row: 'leader', parameters: {} }, 'ELECTED', { masterId: state.masterId, name, epoch: state.epoch }, {
-      session: '0',
-      epoch: state.epoch,
-    }),
+    publish(
+      { row: 'leader', parameters: {} },
+      'ELECTED',
+      { masterId: state.masterId, name, epoch: state.epoch },
+      {
+        session: '0',
+        epoch: state.epoch,
+      },
+    ),
     log('info', 'leading', { masterId: state.masterId, epoch: state.epoch }),
   ];
 }

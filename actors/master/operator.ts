@@ -60,31 +60,31 @@ const sum = (rows: Iterable<TaskRow | OfferRow>): Resource[] => {
 };
 
 const viewAgent = (agent: AgentRow): AgentView => ({
-    agentInfo: { ...agent.info, id: agent.agentId },
-    principal: agent.principal,
-    active: agent.state === 'REGISTERED',
-    state: agent.state === 'ADMITTING' ? 'RECOVERED' : agent.state,
-    version: agent.version,
-    ...times(agent),
-    totalResources: agent.total.toArray(),
-    allocatedResources: sum(agent.tasks.values()),
-    offeredResources: sum(agent.offers.values()),
-    tasks: agent.tasks.size,
-  });
+  agentInfo: { ...agent.info, id: agent.agentId },
+  principal: agent.principal,
+  active: agent.state === 'REGISTERED',
+  state: agent.state === 'ADMITTING' ? 'RECOVERED' : agent.state,
+  version: agent.version,
+  ...times(agent),
+  totalResources: agent.total.toArray(),
+  allocatedResources: sum(agent.tasks.values()),
+  offeredResources: sum(agent.offers.values()),
+  tasks: agent.tasks.size,
+});
 
 const viewFramework = (framework: FrameworkRow): FrameworkView => ({
-    frameworkInfo: { ...framework.info, id: framework.frameworkId },
-    principal: framework.principal,
-    active: framework.connected && !framework.removed,
-    connected: framework.connected,
-    recovered: framework.recovered,
-    suppressed: framework.suppressed,
-    ...times(framework),
-    allocatedResources: sum(framework.tasks.values()),
-    offeredResources: sum(framework.offers.values()),
-    offers: framework.offers.size,
-    tasks: framework.tasks.size,
-  });
+  frameworkInfo: { ...framework.info, id: framework.frameworkId },
+  principal: framework.principal,
+  active: framework.connected && !framework.removed,
+  connected: framework.connected,
+  recovered: framework.recovered,
+  suppressed: framework.suppressed,
+  ...times(framework),
+  allocatedResources: sum(framework.tasks.values()),
+  offeredResources: sum(framework.offers.values()),
+  offers: framework.offers.size,
+  tasks: framework.tasks.size,
+});
 
 function viewTasks(state: MasterState, { body }: MessageOf<OperatorMessage, 'operator.GET_TASKS'>) {
   const { frameworkId, taskId, completed = false } = body.getTasks ?? {};

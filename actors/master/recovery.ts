@@ -45,7 +45,13 @@ function recoverTask(state: MasterState, record: TaskRecord, now: number): void 
   if (!state.frameworks.has(frameworkId))
     recoverFramework(
       state,
-      { schemaVersion: record.schemaVersion, frameworkId, principal: '-', frameworkInfo: { user: '', name: '?' }, removed: true },
+      {
+        schemaVersion: record.schemaVersion,
+        frameworkId,
+        principal: '-',
+        frameworkInfo: { user: '', name: '?' },
+        removed: true,
+      },
       now,
     );
   const row = {

@@ -52,10 +52,7 @@ export function statusByMaster(
 }
 
 /** An agent's update: note it, then forward it. It comes again until it is acknowledged. Rules: UPD-1, UPD-4. */
-export function onStatusUpdate(
-  state: MasterState,
-  event: MessageOf<AgentMessage, 'agent.STATUS_UPDATE'>,
-): Effects {
+export function onStatusUpdate(state: MasterState, event: MessageOf<AgentMessage, 'agent.STATUS_UPDATE'>): Effects {
   const { meta, body, now } = event;
   const admitted = admitAgent(state, meta, body.agentId, now);
   if ('refused' in admitted) return admitted.refused;

@@ -40,7 +40,9 @@ const CHECKS: readonly TaskCheck[] = [
   (task) => commandError(task),
   (task, { remaining, role }) => {
     const wanted = taskResources(task, role);
-    return remaining.contains(wanted) ? undefined : `wants ${wanted.unallocate()}, the offers have ${remaining.unallocate()} left`;
+    return remaining.contains(wanted)
+      ? undefined
+      : `wants ${wanted.unallocate()}, the offers have ${remaining.unallocate()} left`;
   },
 ];
 
@@ -56,7 +58,9 @@ function commandError({ command }: TaskInfo): string | undefined {
 
 /** A task's resources under the role of its offers. */
 export function taskResources(task: TaskInfo, role: string): Resources {
-  return Resources.of(task.resources ?? []).unallocate().allocate(role);
+  return Resources.of(task.resources ?? [])
+    .unallocate()
+    .allocate(role);
 }
 
 /** The first thing wrong with a task, in words. Rule: ACC-3. */

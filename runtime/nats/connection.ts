@@ -96,6 +96,13 @@ export async function readCredentials(path: string): Promise<Credentials> {
   return { url, user, password };
 }
 
+/** Calls back each time that `connection` is back after it was away, until it is closed. `onReconnect` must not throw. */
+export async function followReconnects(connection: NatsConnection, onReconnect: () => void): Promise<void> {
+  for await (const status of connection.status()) {
+    if (status.type === 'reconnect') onReconnect();
+  }
+}
+
 /** The client takes no login out of an address, so it is done here. */
 function addressOf(credentials: Credentials): {
   servers: string[];

@@ -1,6 +1,7 @@
 /** Writes to JetStream by raw headers, and says in four words what came of it. Rules: REG-1, REG-2. */
 import { headers, nuid, RequestError, TimeoutError, type MsgHdrs, type NatsConnection } from 'nats';
 import type { KeyedWrite, Log, Stored } from '../ports.js';
+import { followReconnects } from './connection.js';
 import { bucketStream, keySubject, MARKER_TTL_SECONDS } from './provision.js';
 import { quietLog, textOf } from './quiet-log.js';
 
@@ -28,8 +29,14 @@ export interface BucketWriter {
 
 export function bucketWriter(connection: NatsConnection, bucket: string, log: Log): BucketWriter {
   const quiet = quietLog(log);
+  const pause = (): Promise<void> => new Promise((fulfil) => setTimeout(fulfil, FAILURE_PAUSE_MS));
+  /** Ends the waiting for each answer that is still out. */
+  const waiting = new Set<() => void>();
+  void followReconnects(connection, () => {
+    for (const giveUp of waiting) giveUp();
+  });
 
-  const ask = async (subject: string, data: Uint8Array, header: MsgHdrs, count: number): Promise<Written> => {
+  const answerOf = async (subject: string, data: Uint8Array, header: MsgHdrs, count: number): Promise<Written> => {
     try {
       const answer = await connection.request(subject, data, { headers: header, timeout: ANSWER_TIMEOUT_MS });
       const written = readAnswer(answer.data, bucket, count);
@@ -40,9 +47,21 @@ export function bucketWriter(connection: NatsConnection, bucket: string, log: Lo
       const reason = error instanceof RequestError && error.isNoResponders() ? 'no JetStream there now' : textOf(error);
       quiet('warn', reason, 'A write failed', { bucket, error: reason });
     }
-    await new Promise((fulfil) => setTimeout(fulfil, FAILURE_PAUSE_MS));
+    await pause();
     return UNKNOWN;
   };
+
+  /** What was sent before the connection broke will hardly be answered, so nobody waits for it once the connection is back. */
+  const ask = (subject: string, data: Uint8Array, header: MsgHdrs, count: number): Promise<Written> =>
+    new Promise((fulfil) => {
+      const settle = (written: Written): void => {
+        waiting.delete(giveUp);
+        fulfil(written);
+      };
+      const giveUp = (): void => settle(UNKNOWN);
+      waiting.add(giveUp);
+      void answerOf(subject, data, header, count).then(settle);
+    });
 
   return {
     write(write, expectedKey, revision, ttlMs) {
@@ -70,7 +89,7 @@ export function bucketWriter(connection: NatsConnection, bucket: string, log: Lo
       } catch (error) {
         // Closed, or a record above the server's limit. The members sent so far are forgotten by the server after ten seconds.
         quiet('error', textOf(error), 'A batch was not sent', { bucket, error: textOf(error) });
-        await new Promise((fulfil) => setTimeout(fulfil, FAILURE_PAUSE_MS));
+        await pause();
         return UNKNOWN;
       }
     },

@@ -1,6 +1,7 @@
 /** The Transport port on a NATS connection. Rules: LNK-1, LNK-4, SEC-4. */
 import { PermissionViolationError, RequestError, TimeoutError, type Msg, type NatsConnection } from 'nats';
 import type { Answer, Delivery, Log, Transport } from '../ports.js';
+import { followReconnects } from './connection.js';
 import { quietLog, textOf } from './quiet-log.js';
 
 /** A server drops the whole connection over a longer control line (4,096 bytes, `PUB` and lengths included). */
@@ -113,10 +114,4 @@ function unsendable(
 function reasonOf(error: unknown): string {
   const cause = error instanceof Error ? error.cause : undefined;
   return cause instanceof PermissionViolationError ? cause.message : textOf(error);
-}
-
-async function followReconnects(connection: NatsConnection, onReconnect: () => void): Promise<void> {
-  for await (const status of connection.status()) {
-    if (status.type === 'reconnect') onReconnect();
-  }
 }

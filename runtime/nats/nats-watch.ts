@@ -22,6 +22,7 @@ import {
 } from '@nats-io/jetstream';
 import { createInbox, nanos, nuid, type NatsConnection } from 'nats';
 import type { Entry, Log } from '../ports.js';
+import { followReconnects } from './connection.js';
 import { isMarkerHeader } from './nats-publish.js';
 import { bucketStream, keySubject, MARKER_TTL_SECONDS, streamInfo } from './provision.js';
 import { quietLog, textOf } from './quiet-log.js';
@@ -85,21 +86,14 @@ class BucketWatch {
 
   start(): void {
     this.#renew(undefined, 'start');
-    void this.#followConnection();
+    // Whatever was on the way to the old connection is lost, and the server believes it delivered.
+    void followReconnects(this.#settings.connection, () => this.#renew(this.#source, 'the connection was away'));
   }
 
   stop(): void {
     this.#stopped = true;
     this.#retire(this.#source);
     this.#source = undefined;
-  }
-
-  async #followConnection(): Promise<void> {
-    for await (const status of this.#settings.connection.status()) {
-      if (this.#stopped) return;
-      // Whatever was on the way to the old connection is lost, and the server believes it delivered.
-      if (status.type === 'reconnect') this.#renew(this.#source, 'the connection was away');
-    }
   }
 
   /** Puts a new consumer in the place of `old`, unless that has happened already. */

@@ -6,6 +6,7 @@ import type { ContainerEnd, Log, Processes } from '../ports.js';
 import { ContainerJournal, readJournal } from './container-journal.js';
 import { closeOutputs, prepareSandbox, sandboxPath, startContainer, type PreparedSandbox } from './container-start.js';
 import { bootId, processId } from './process-table.js';
+import { strayFiles } from './stray-files.js';
 import { TreeKeeper, type Tree } from './tree-keeper.js';
 
 export interface NodeProcessesSettings {
@@ -45,7 +46,7 @@ interface Container {
   cancelled?: boolean;
 }
 
-/** After {@link recoverContainers} of the same folder. */
+/** After {@link recoverContainers} of the same folder, and in a process that has called `closeStrayFiles` first of all. */
 export function nodeProcesses(settings: NodeProcessesSettings): NodeProcesses {
   return new ChildProcesses(settings);
 }
@@ -71,6 +72,8 @@ class ChildProcesses implements NodeProcesses {
     mkdirSync(runtimeFolder, { recursive: true, mode: 0o700 });
     this.#journal = new ContainerJournal(join(runtimeFolder, JOURNAL), bootId());
     this.#keeper = new TreeKeeper(log);
+    const stray = strayFiles();
+    if (stray.length > 0) log.write('warn', 'Tasks inherit open files that this process was started with', { files: stray });
   }
 
   launch(spec: ContainerSpec, onStarted: (pid: number) => void, onEnded: (end: ContainerEnd) => void): void {

@@ -26,7 +26,9 @@ function edges(node: AnyStateNode): string[] {
 function picture(machine: AnyStateMachine): string[] {
   const states = Object.values(machine.root.states);
   const root = [...machine.root.transitions].flatMap(([event, transitions]) =>
-    transitions.flatMap(({ target }) => (target ?? []).map(({ key }) => `  note right of ${key}: ${event} from anywhere`)),
+    transitions.flatMap(({ target }) =>
+      (target ?? []).map(({ key }) => `  note right of ${key}: ${event} from anywhere`),
+    ),
   );
   return [
     `## ${machine.id}`,
