@@ -19,6 +19,8 @@ export interface Meta {
   readonly parameters: Readonly<Record<string, string>>;
   readonly session: string;
   readonly sequence: number;
+  /** How many places in the session it took, as it came in so many parts; the last is `sequence`. Absent: one. Rule: LNK-5. */
+  readonly parts?: number | undefined;
   readonly epoch: number;
   readonly id: string;
   readonly cause?: string | undefined;

@@ -18,9 +18,12 @@ export type Admission = 'ok' | 'repeated' | 'gap' | 'stale';
  * Admits a message to the link. After a gap nothing more is admitted, until a new session begins: what was lost is
  * re-derived by registering anew, and a message after the gap could rest on the one that was lost.
  */
-export function admit(link: Link, message: { readonly session: string; readonly sequence: number }): Admission {
+export function admit(
+  link: Link,
+  message: { readonly session: string; readonly sequence: number; readonly parts?: number | undefined },
+): Admission {
   if (link.session === NO_SESSION || message.session !== link.session) return 'stale';
-  if (message.sequence === link.seen + 1) {
+  if (message.sequence === link.seen + (message.parts ?? 1)) {
     link.seen = message.sequence;
     return 'ok';
   }

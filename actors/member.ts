@@ -42,7 +42,23 @@ export function passEpoch(member: Member, epoch: number): 'stale' | 'known' | 'n
 /** The id of the next question to the master. */
 export const nextQuestion = (member: Member): string => `${member.instance}-q${++member.asked}`;
 
-const counterOf = (session: string): number => Number(/-C(\d+)$/.exec(session)?.[1] ?? -1);
+/** The counter in a session's id: of two sessions of one term the later has the higher. */
+export const counterOf = (session: string): number => Number(/-C(\d+)$/.exec(session)?.[1] ?? -1);
+
+/** The instance that asked a question, by the question's id; `undefined` for an id of another form. */
+export const askerOf = (id: string): string | undefined => /^(.+)-q\d+$/.exec(id)?.[1];
+
+/**
+ * Whether a question is one that was answered already, or one that its asker asked before that. Its copy, or an older
+ * question that arrives late, must not begin a session: it would end the one that the asker lives in.
+ */
+export function isOldQuestion(id: string, answered: string): boolean {
+  if (id === answered) return true;
+  const asker = askerOf(id);
+  if (asker === undefined || asker !== askerOf(answered)) return false;
+  const numberOf = (question: string): number => Number(question.slice(asker.length + 2));
+  return numberOf(id) < numberOf(answered);
+}
 
 /**
  * Whether an answer begins our session. Questions may cross: 1. we ask, 2. we hear nothing and ask again, 3. both are

@@ -11,6 +11,8 @@ const writing: Options = { useRecords: false, variableMapSize: true, skipValues:
 const reading: Options = { useRecords: false, int64AsType: 'number', copyBuffers: true };
 const packr = new Packr(writing);
 const unpackr = new Unpackr(reading);
+// The library reads records of its own even so; where they would be kept, nothing can be kept: they are refused.
+Object.assign(unpackr, { structures: Object.freeze([]) });
 
 /** Why bytes are not a message. The `kind` is what drops are counted by. */
 export class DecodeError extends Error {
@@ -24,13 +26,14 @@ export class DecodeError extends Error {
 }
 
 /**
- * Readies a value for msgpack: whole numbers beyond 32 bits become BigInt, so that they travel as int64 and not as
+ * Readies a value for msgpack: whole numbers beyond 32 bits become BigInt, so that they travel as integers and not as
  * float64, which a reader in another language would take for a fraction. Copies only what changes.
  */
 function integersWide(value: unknown): unknown {
   if (typeof value === 'number') {
     const narrow = value >>> 0 === value || value >> 0 === value;
-    return narrow || !Number.isInteger(value) || Math.abs(value) >= 2 ** 63 ? value : BigInt(value);
+    // Beyond 64 bits msgpack has no integers.
+    return narrow || !Number.isInteger(value) || value < -(2 ** 63) || value >= 2 ** 64 ? value : BigInt(value);
   }
   if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return value;
   if (Array.isArray(value)) {
@@ -140,7 +143,10 @@ const MAX_UNFINISHED_PER_SENDER = 8;
 export class PartsJoiner {
   readonly #unfinished = new Map<string, { sender: string; of: number; chunks: Uint8Array[] }>();
 
-  /** Takes a decoded message; gives it back whole, or `undefined` while parts are missing. @throws DecodeError */
+  /**
+   * Takes a decoded message; gives it back whole, or `undefined` while parts are missing. A joined message has the
+   * sequence of its last part, and says as that part how many places in the session it took. @throws DecodeError
+   */
   join(source: string, envelope: Envelope): Envelope | undefined {
     const { part, body } = envelope;
     if (part === undefined) return envelope;
@@ -170,8 +176,7 @@ export class PartsJoiner {
       joined.set(chunk, at);
       at += chunk.length;
     }
-    const { part: _part, ...head } = envelope;
-    return { ...head, body: unpack(joined) };
+    return { ...envelope, body: unpack(joined) };
   }
 
   #makeRoom(sender: string): void {

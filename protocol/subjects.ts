@@ -258,7 +258,7 @@ export function objectStorePermissions(bucket: string): string[] {
 /** All that a principal may do that only keeps objects in a bucket, such as a framework's tasks. Rule: PRO-7. */
 export const storeUserPermissions = (cluster: string, bucket: string, principal: string): Permissions => ({
   publish: objectStorePermissions(bucket),
-  subscribe: [`${storageInboxPrefix(cluster, 'store', principal)}.>`],
+  subscribe: [`${storageInboxPrefix(cluster, 'scheduler', principal)}.>`],
 });
 
 export { DEFAULT_CLUSTER, NO_SESSION };

@@ -15,6 +15,8 @@ import { buildSubject, inboxPrefix, probeSubject, type Address } from '../protoc
 import type { LeadingBody } from '../protocol/master-api.js';
 import type { Ports } from './ports.js';
 
+export { sandboxOf } from '../actors/framework/command-executor.js';
+
 /** The cluster answered with an error, or did not answer. */
 export class RequestFailed extends Error {
   override readonly name = 'RequestFailed';

@@ -103,12 +103,12 @@ export class Inbound {
   }
 
   #meta({ row, parameters }: ParsedSubject, envelope: Envelope, principal: string, { reply }: Delivery): Meta {
-    const { session, sequence, epoch, id, cause } = envelope;
+    const { session, sequence, epoch, id, cause, part } = envelope;
     // The server does not check a reply subject: an answer goes only to inboxes of the principal that asks.
     const own = inboxPrefix(this.#options.cluster, SUBJECTS[row].sender, principal);
     const isOwn = reply?.startsWith(`${own}.`) === true;
     if (reply !== undefined && !isOwn) this.#options.metrics.count('dropped_reply', 1);
-    return { principal, parameters, session, sequence, epoch, id, cause, reply: isOwn ? reply : undefined };
+    return { principal, parameters, session, sequence, parts: part?.of, epoch, id, cause, reply: isOwn ? reply : undefined };
   }
 
   #drop(kind: string, subject: string, why: string): undefined {

@@ -10,36 +10,21 @@ import { Resources } from '../protocol/resources.js';
 import { startAgent, startMaster, type RootOptions, type Running } from './compose.js';
 import { processLog } from './log.js';
 import { readCredentials } from './nats/connection.js';
+import { closeStrayFiles } from './node/stray-files.js';
 import { nodeFiles } from './node/node-files.js';
 import { nodeProcesses, recoverContainers } from './node/node-processes.js';
+import { EXIT, type ProcessConfig } from './process-config.js';
 import type { Log } from './ports.js';
 import { VERSION } from './version.js';
 import { connectMasterWorld, connectWorld } from './world.js';
 
-/** What a process is told; written by `up`, or by hand. */
-export interface ProcessConfig {
-  readonly role: 'master' | 'agent';
-  /** Its principal. */
-  readonly name: string;
-  readonly cluster: string;
-  /** File with `{url, user, password}`. */
-  readonly credentials: string;
-  readonly logLevel?: string;
-  readonly timings?: Partial<Timings>;
-  /** Agents: the work directory, its resources and attributes in Mesos' text form. */
-  readonly workDir?: string;
-  readonly resources?: string;
-  readonly attributes?: string;
-  /** Agents: containers started at a time. */
-  readonly maxStarting?: number;
-}
-
-/** Exit statuses that a supervisor tells apart: 0 is meant, the others ask for a new start. */
-export const EXIT = { stopped: 0, crashed: 70, unreachable: 69, steppedDown: 75 } as const;
+export { EXIT, type ProcessConfig };
 
 const DRAIN_MS = 2_000;
 
 async function main(path: string): Promise<void> {
+  // Before anything is opened: what we inherited, our tasks would inherit too.
+  closeStrayFiles();
   const config = JSON.parse(readFileSync(path, 'utf8')) as ProcessConfig;
   const log = processLog(config.name, config.logLevel);
   const credentials = await readCredentials(config.credentials);

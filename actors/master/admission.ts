@@ -4,6 +4,7 @@ import { NO_SESSION } from '../../protocol/ids.js';
 import { NOTHING, type Effects } from '../effect.js';
 import type { Meta } from '../events.js';
 import { admit } from '../link.js';
+import { counterOf } from '../member.js';
 import type { AgentRow, FrameworkRow, MasterState } from './master-state.js';
 import { inviteAgent, inviteScheduler, toScheduler } from './send.js';
 
@@ -51,9 +52,10 @@ export function admitFramework(
   if (admission === 'ok') return { framework };
   if (admission === 'repeated') return { refused: NOTHING };
   if (admission === 'stale' && framework.connected) {
-    // A session of this term that is not the framework's is an instance that another has replaced.
+    // A session of this term that is older than the instance's first one is of an instance that it has replaced. Of its
+    // own earlier ones the instance may still think that it lives in them: the answer with the newer one was lost.
     const older = { principal: meta.principal, frameworkId, link: { session: meta.session } };
-    if (meta.session.startsWith(`${state.masterId}-`))
+    if (meta.session.startsWith(`${state.masterId}-`) && counterOf(meta.session) < framework.askerSince)
       return { refused: [toScheduler(state, older, 'ERROR', errorBody('STALE_SESSION'), meta.id)] };
   }
   return { refused: inviteScheduler(state, framework, now) };

@@ -7,6 +7,7 @@ import type { AgentInfo } from '../../protocol/agent.js';
 import { log, NOTHING, type Effect, type Effects } from '../effect.js';
 import type { AgentMessage, MessageOf, Meta } from '../events.js';
 import { newLink } from '../link.js';
+import { isOldQuestion } from '../member.js';
 import { admitAgent } from './admission.js';
 import { wantAllocation, withdrawOffers } from './offers.js';
 import { persist, type AgentRow, type MasterState, type TaskRow } from './master-state.js';
@@ -41,7 +42,7 @@ export function onRegister(state: MasterState, { meta, body, now }: Register): E
   const wrong = resourcesError(body.agentInfo.resources ?? []);
   if (wrong !== undefined) return [log('warn', 'agent refused', { principal: meta.principal, wrong })];
   const known = state.agentsByPrincipal.get(meta.principal);
-  if (known?.state === 'ADMITTING' || known?.arrivalId === meta.id) return NOTHING;
+  if (known?.state === 'ADMITTING' || (known !== undefined && isOldQuestion(meta.id, known.arrivalId))) return NOTHING;
   const agentId = known?.agentId ?? agentIdOf(state.masterId, ++state.counters.agent);
   return admitAndAnswer(state, agentId, { meta, now, agentInfo: body.agentInfo, version: body.version }, 'REGISTERED');
 }
@@ -54,8 +55,7 @@ export function onReregister(state: MasterState, { meta, body, now }: Reregister
   const agent = state.agents.get(agentId);
   if (agent !== undefined && agent.principal !== meta.principal)
     return [log('warn', 'agent id of another principal', { agentId, principal: meta.principal })];
-  // The second copy of one message would end the session that the first began.
-  if (agent?.state === 'ADMITTING' || agent?.arrivalId === meta.id) return NOTHING;
+  if (agent?.state === 'ADMITTING' || (agent !== undefined && isOldQuestion(meta.id, agent.arrivalId))) return NOTHING;
   const effects: Effect[] = [];
   for (const task of body.tasks) {
     const row = state.tasks.get(task.launchId);
@@ -111,7 +111,8 @@ function welcome(state: MasterState, agent: AgentRow, { meta, now }: Arrival, an
   if (answer === 'REGISTERED' && agent.tasks.size === 0) {
     effects.push(toAgent(state, agent, 'REGISTERED', { agentId, heartbeatIntervalMs }, meta.id));
   } else {
-    const launches = [...agent.tasks.values()].filter((task) => task.stored).map(launchRef);
+    // Not those whose deletion is on its way: their end is acknowledged, and asked for again it could only be told otherwise.
+    const launches = [...agent.tasks.values()].filter((task) => task.stored && !task.deleting).map(launchRef);
     effects.push(toAgent(state, agent, 'REREGISTERED', { agentId, heartbeatIntervalMs, launches }, meta.id));
   }
   agent.registeredAtMs ??= now;
@@ -124,9 +125,11 @@ function welcome(state: MasterState, agent: AgentRow, { meta, now }: Arrival, an
   for (const task of agent.tasks.values()) {
     if (task.killRequested !== undefined) effects.push(...forwardKill(state, task));
     const framework = state.frameworks.get(task.frameworkId);
-    if (framework?.removed === true)
+    // Before the removal is stored it may still not come to be; once it is, the agents that are there are told.
+    if (framework?.removalStored === true)
       effects.push(toAgent(state, agent, 'SHUTDOWN_FRAMEWORK', { frameworkId: task.frameworkId }));
-    else if (wasUnreachable && !isTerminal(task.state))
+    // One that the agent does not name is still unreachable here: the agent answers for it itself.
+    else if (wasUnreachable && !isTerminal(task.state) && task.state !== 'TASK_UNREACHABLE')
       effects.push(...statusByMaster(state, task, task.state, 'REASON_AGENT_REREGISTERED', 'The agent is back.', now));
   }
   wantAllocation(state, now);
@@ -185,6 +188,7 @@ function markUnreachable(state: MasterState, agent: AgentRow, now: number): Effe
   for (const task of agent.tasks.values()) {
     told.add(task.frameworkId);
     if (isTerminal(task.state)) continue;
+    task.state = 'TASK_UNREACHABLE';
     effects.push(
       ...statusByMaster(state, task, 'TASK_UNREACHABLE', 'REASON_AGENT_REMOVED', 'The agent does not answer.', now),
     );

@@ -6,6 +6,7 @@ import { registryKey, REGISTRY_VERSION, type FrameworkRecord } from '../../proto
 import { log, NOTHING, type Effect, type Effects } from '../effect.js';
 import type { MessageOf, Meta, SchedulerMessage } from '../events.js';
 import { newLink } from '../link.js';
+import { askerOf, isOldQuestion } from '../member.js';
 import { refuse } from './admission.js';
 import { persist, type FrameworkRow, type MasterState } from './master-state.js';
 import { discardOffers, wantAllocation } from './offers.js';
@@ -24,6 +25,9 @@ export function newFrameworkRow(frameworkId: string, principal: string, info: Fr
     connected: false,
     recovered: false,
     removed: false,
+    removalStored: false,
+    asker: undefined,
+    askerSince: 0,
     stored: false,
     suppressed: false,
     tasks: new Map(),
@@ -68,19 +72,19 @@ export function onSubscribe(state: MasterState, { meta, body, now }: Subscribe):
   if (wrong !== undefined) return refuse(state, meta, named ?? 'new', 'INVALID_FRAMEWORK', wrong);
   if (named !== undefined && state.completedFrameworks.has(named))
     return refuse(state, meta, named, 'FRAMEWORK_REMOVED');
-  const known = named === undefined ? undefined : state.frameworks.get(named);
+  const known = named === undefined ? askedBefore(state, meta) : state.frameworks.get(named);
   if (known !== undefined && known.principal !== meta.principal)
     return refuse(state, meta, known.frameworkId, 'WRONG_PRINCIPAL');
   if (known?.removed === true) return refuse(state, meta, known.frameworkId, 'FRAMEWORK_REMOVED');
-  // The second copy of one message would end the session that the first began.
-  if (known?.arrivalId === meta.id) return NOTHING;
-  const frameworkId = named ?? frameworkIdOf(state.masterId, ++state.counters.framework);
+  if (known !== undefined && isOldQuestion(meta.id, known.arrivalId)) return NOTHING;
+  const frameworkId = known?.frameworkId ?? named ?? frameworkIdOf(state.masterId, ++state.counters.framework);
   const framework = known ?? newFrameworkRow(frameworkId, meta.principal, { ...info, id: frameworkId });
   if (known === undefined) {
     state.frameworks.set(frameworkId, framework);
     state.allocator.addFramework(frameworkId, framework.info, suppressedRoles ?? []);
   }
   framework.arrivalId = meta.id;
+  framework.asker ??= askerOf(meta.id);
   const arrival = { meta, now, suppressed: suppressedRoles ?? [] };
   const same = known !== undefined && JSON.stringify(known.info) === JSON.stringify({ ...info, id: frameworkId });
   if (same && known.stored) return welcome(state, framework, arrival);
@@ -91,7 +95,25 @@ export function onSubscribe(state: MasterState, { meta, body, now }: Subscribe):
   });
 }
 
-/** Begins the session; an instance before it is told that it is the older one. Rules: FRW-2, LNK-2. */
+/**
+ * A new scheduler that asks again gets the framework of its first question. 1. It asks, and the registry is slow. 2. It
+ * asks again, as it has heard nothing; it has no id to name yet. 3. With an id for each question it would live in the
+ * last of several frameworks, what it launched in the first one would be unknown there and run on, and the others would
+ * be left over.
+ */
+function askedBefore(state: MasterState, { id, principal }: Meta): FrameworkRow | undefined {
+  const asker = askerOf(id);
+  if (asker === undefined) return undefined;
+  for (const framework of state.frameworks.values())
+    if (framework.asker === asker && framework.principal === principal) return framework;
+  return undefined;
+}
+
+/**
+ * Begins the session; an instance before it is told that it is the older one. It is not told if it is the same one that
+ * asked twice: 1. it asks, hears nothing, asks again; 2. both questions are answered, each with a session; 3. it lives in
+ * the first session when the word about it comes, and would end itself. Rules: FRW-2, LNK-2.
+ */
 function welcome(
   state: MasterState,
   framework: FrameworkRow,
@@ -99,9 +121,13 @@ function welcome(
 ): Effects {
   const { frameworkId, info } = framework;
   const effects: Effect[] = [];
-  const before = framework.connected ? framework.link.session : undefined;
+  const asker = askerOf(meta.id);
+  const isAnother = asker === undefined || asker !== framework.asker;
+  const before = framework.connected && isAnother ? framework.link.session : undefined;
   discardOffers(state, framework.offers.values(), now);
   beginSession(state, framework);
+  if (isAnother || framework.askerSince === 0) framework.askerSince = state.counters.session;
+  framework.asker = asker;
   if (before !== undefined)
     effects.push(toScheduler(state, { ...framework, link: { session: before } }, 'ERROR', errorBody('STALE_SESSION')));
   framework.connected = true;
@@ -170,6 +196,7 @@ export function teardown(
   state.allocator.setFrameworkActive(frameworkId, false);
   discardOffers(state, framework.offers.values(), now);
   return persist(state, [{ key: registryKey('framework', frameworkId), record: recordOf(framework) }], () => {
+    framework.removalStored = true;
     const effects: Effect[] = [log('info', 'framework removed', { frameworkId })];
     if (framework.connected) effects.push(toScheduler(state, framework, 'ERROR', errorBody('FRAMEWORK_REMOVED')));
     framework.connected = false;

@@ -2,7 +2,7 @@
 import { masterIdOf } from '../../protocol/ids.js';
 import { EPOCH_KEY, REGISTRY_VERSION, registryRecord, type EpochRecord } from '../../protocol/registry.js';
 import { log, NOTHING, publish, reply, type Effects } from '../effect.js';
-import type { ProbeMessage, StorageEvent, Stamp } from '../events.js';
+import type { MessageOf, PeerMessage, ProbeMessage, StorageEvent, Stamp } from '../events.js';
 import type { MasterState } from './master-state.js';
 
 /** The storage event of one type; several types may share a shape. */
@@ -231,8 +231,9 @@ export function sendLoopback(state: MasterState, now: number): Effects {
   return [publish({ row: 'masterMaster', parameters: { principal: state.config.name } }, 'LOOPBACK', {}, head)];
 }
 
-export function onLoopback(state: MasterState, { now }: Stamp): Effects {
-  state.loopbackAtMs = now;
+/** Another master's, still under way, says nothing of our own connection. */
+export function onLoopback(state: MasterState, { now, meta }: MessageOf<PeerMessage, 'peer.LOOPBACK'>): Effects {
+  if (meta.principal === state.config.name) state.loopbackAtMs = now;
   return NOTHING;
 }
 

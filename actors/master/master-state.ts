@@ -30,7 +30,7 @@ export interface Peer {
   missedHeartbeats: number;
   /** When it was last asked to come again; asked at most once a second. */
   invitedAtMs: number;
-  /** Id of the message that the last session began with: its second copy begins none. */
+  /** Id of the message that the last session began with: its second copy begins none, nor does an older one of its sender. */
   arrivalId: string;
 }
 
@@ -59,6 +59,12 @@ export interface FrameworkRow extends Peer {
   recovered: boolean;
   /** Torn down; the row stays until its tasks have ended. */
   removed: boolean;
+  /** Whether the registry has the removal: only then may agents hear of it. Rule: REG-3. */
+  removalStored: boolean;
+  /** The instance of the scheduler that subscribed last, as far as its questions name it. */
+  asker: string | undefined;
+  /** Counter of the first session of that instance in this term: sessions before it were another instance's. */
+  askerSince: number;
   stored: boolean;
   suppressed: boolean;
   /** By task id: live launches only. */

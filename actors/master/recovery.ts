@@ -4,7 +4,7 @@ import { Resources } from '../../protocol/resources.js';
 import type { Effects } from '../effect.js';
 import type { Stamp } from '../events.js';
 import { inviteAgents, newAgentRow } from './agents.js';
-import { awaitReturn, newFrameworkRow } from './frameworks.js';
+import { awaitReturn, newFrameworkRow, removeIfDone } from './frameworks.js';
 import { announce } from './leadership.js';
 import type { MasterState } from './master-state.js';
 
@@ -18,8 +18,11 @@ export function beginTerm(state: MasterState, event: Stamp): Effects {
   }
   for (const task of tasks) recoverTask(state, task, event.now);
   state.copy.clear();
+  // 1. A framework is torn down and its last task ends. 2. The leader dies before it deletes the framework's row. 3. No
+  // further task will end and ask for the deletion: the new leader asks for it itself.
+  const done = [...state.frameworks.keys()].flatMap((frameworkId) => removeIfDone(state, frameworkId));
   state.deadlines.set('heartbeat', event.now + state.config.timings.heartbeatIntervalMs);
-  return [...announce(state, event), ...inviteAgents(state, event.now)];
+  return [...announce(state, event), ...inviteAgents(state, event.now), ...done];
 }
 
 function recoverAgent(state: MasterState, { agentId, principal, agentInfo }: AgentRecord): void {
@@ -34,6 +37,7 @@ function recoverFramework(state: MasterState, record: FrameworkRecord, now: numb
   row.recovered = true;
   row.stored = true;
   row.removed = removed === true;
+  row.removalStored = row.removed;
   state.frameworks.set(frameworkId, row);
   state.allocator.addFramework(frameworkId, frameworkInfo, []);
   if (!row.removed) awaitReturn(state, row, now);

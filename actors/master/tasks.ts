@@ -25,7 +25,7 @@ export function moveTask(state: MasterState, task: TaskRow, to: TaskState, now: 
   return NOTHING;
 }
 
-/** A status that the master makes: no uuid, so neither repeated nor acknowledged. */
+/** A status that the master makes: no uuid, so neither repeated nor acknowledged. It says what is known and changes nothing. */
 export function statusByMaster(
   state: MasterState,
   task: TaskRow,
@@ -35,7 +35,6 @@ export function statusByMaster(
   now: number,
 ): Effects {
   const { taskId, agentId, launchId, frameworkId } = task;
-  if (!isTerminal(to)) task.state = to;
   const framework = state.frameworks.get(frameworkId);
   if (framework?.connected !== true) return NOTHING;
   const status: TaskStatus = {
@@ -206,11 +205,25 @@ export function onReconcile(
   return effects;
 }
 
+/**
+ * What may be told of a task without a word of its agent: the last status forwarded, or the latest state. A terminal
+ * state is the agent's alone to tell: 1. the agent has RUNNING unacknowledged and FINISHED behind it, and its list says
+ * FINISHED; 2. a reconciliation that told FINISHED would be followed by the RUNNING. The agent's own word comes anyway.
+ */
+function stateToTell(task: TaskRow, isUnreachable: boolean): TaskState | undefined {
+  const forwarded = task.status?.state;
+  if (forwarded !== undefined && isTerminal(forwarded)) return forwarded;
+  if (isUnreachable) return isTerminal(task.state) ? undefined : 'TASK_UNREACHABLE';
+  if (forwarded !== undefined) return forwarded;
+  return isTerminal(task.state) ? undefined : task.state;
+}
+
 function reconcileKnown(state: MasterState, task: TaskRow, now: number): Effects {
   const agent = state.agents.get(task.agentId);
   // Until its agent is back in this term, the registry alone cannot tell. Rule: LCH-3.
   if (!task.stored || agent?.state === 'RECOVERED' || agent?.state === 'ADMITTING') return NOTHING;
-  const known = task.status?.state ?? task.state;
+  const known = stateToTell(task, agent?.state === 'UNREACHABLE');
+  if (known === undefined) return NOTHING;
   return statusByMaster(state, task, known, 'REASON_RECONCILIATION', 'Latest state known.', now);
 }
 

@@ -1,4 +1,7 @@
-/** Opens a NATS connection as a lasting process needs it: it comes back by itself for ever, says what was refused, and never dies in silence. */
+/**
+ * Opens a NATS connection as a lasting process needs it: it comes back by itself for ever, says what was refused, and never dies in
+ * silence. Rules: NAT-1, NAT-2.
+ */
 import { readFile } from 'node:fs/promises';
 import { connect, type NatsConnection, type Status } from 'nats';
 import type { Log } from '../ports.js';

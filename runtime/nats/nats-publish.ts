@@ -1,4 +1,4 @@
-/** Writes to JetStream by raw headers, and says in four words what came of it. Rules: REG-1, REG-2. */
+/** Writes to JetStream by raw headers, and says in four words what came of it. Rules: NAT-4, NAT-6. */
 import { headers, nuid, RequestError, TimeoutError, type MsgHdrs, type NatsConnection } from 'nats';
 import type { KeyedWrite, Log, Stored } from '../ports.js';
 import { followReconnects } from './connection.js';
@@ -133,7 +133,12 @@ function expect(header: MsgHdrs, bucket: string, key: string, expectedKey: strin
 
 /** A phrase when the answer is none of those that we understand. */
 function readAnswer(data: Uint8Array, bucket: string, count: number): Written | string {
-  let answer: { error?: { err_code?: unknown; description?: unknown }; stream?: unknown; seq?: unknown; count?: unknown };
+  let answer: {
+    error?: { err_code?: unknown; description?: unknown };
+    stream?: unknown;
+    seq?: unknown;
+    count?: unknown;
+  };
   try {
     answer = JSON.parse(new TextDecoder().decode(data)) as typeof answer;
   } catch {

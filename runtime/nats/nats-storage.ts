@@ -1,4 +1,4 @@
-/** The Storage port on JetStream KV. Rules: REG-1, REG-2, REG-5, TKO-1. */
+/** The Storage port on JetStream KV. Rules: NAT-4, NAT-5, NAT-6. */
 import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from 'nats';
 import { MAX_BATCH_RECORDS } from '../../protocol/limits.js';
@@ -44,7 +44,8 @@ export async function openNatsStorage(settings: StorageSettings): Promise<NatsSt
 
 async function requireBucket(manager: JetStreamManager, bucket: string): Promise<{ replicas: number }> {
   const info = await streamInfo(manager, bucketStream(bucket));
-  if (info === undefined) throw new ProvisionError(`There is no bucket ${bucket}: it is made by an administrator, once.`);
+  if (info === undefined)
+    throw new ProvisionError(`There is no bucket ${bucket}: it is made by an administrator, once.`);
   const problems = bucketProblems(bucket, info.config);
   if (problems.length > 0) throw new ProvisionError(`The bucket ${bucket} cannot be used: ${problems.join('; ')}.`);
   return { replicas: info.config.num_replicas };
@@ -99,7 +100,9 @@ function natsStorage(
         // To the server a marker is an entry like others. To us a deleted key has none: as long as the marker stands it must be named, and
         // once it is gone, in silence, its revision is still the one that the watch has told.
         const isDeleted =
-          revision === 0 ? await isMarker(manager, names[bucket], current) : current === 0 && markers.get(write.key) === revision;
+          revision === 0
+            ? await isMarker(manager, names[bucket], current)
+            : current === 0 && markers.get(write.key) === revision;
         return isDeleted ? writer.write(write, write.key, current, ttlMs) : first;
       };
       void set().then(({ outcome, revision: stored }) => guard(() => onStored({ outcome, revision: stored })));
@@ -108,7 +111,8 @@ function natsStorage(
     commit(fenceKey, fence, decisions, onStored) {
       if (committing) throw new Error('a commit while another one is in flight');
       const writes = lastOfEachKey(decisions.flat());
-      if (writes.length === 0 || writes.length > MAX_BATCH_RECORDS) throw new RangeError(`a commit of ${writes.length} records`);
+      if (writes.length === 0 || writes.length > MAX_BATCH_RECORDS)
+        throw new RangeError(`a commit of ${writes.length} records`);
       committing = true;
       // Whether singles may be used: each is then a decision of its own, and what is left of a group that is refused is whole.
       const singly = replicas === 1 && writes.length < FEWEST_BATCHED && decisions.every(({ length }) => length <= 1);

@@ -1,8 +1,8 @@
-/** The Transport port on a NATS connection. Rules: LNK-1, LNK-4, SEC-4. */
+/** The Transport port on a NATS connection. Rules: LNK-1, LNK-4, NAT-3, SEC-4. */
 import { PermissionViolationError, RequestError, TimeoutError, type Msg, type NatsConnection } from 'nats';
 import type { Answer, Delivery, Log, Transport } from '../ports.js';
 import { followReconnects } from './connection.js';
-import { quietLog, textOf } from './quiet-log.js';
+import { quietLog, textOf, type QuietLog } from './quiet-log.js';
 
 /** A server drops the whole connection over a longer control line (4,096 bytes, `PUB` and lengths included). */
 const MOST_SUBJECT_BYTES = 4_000;
@@ -33,7 +33,10 @@ export function natsTransport(connection: NatsConnection, log: Log): Transport {
     publish(subject, data, reply) {
       const problem = unsendable(connection, subject, data, reply);
       if (problem !== undefined)
-        return quiet('error', 'unsendable message', 'A message was not sent', { subject: subject.slice(0, 200), problem });
+        return quiet('error', 'unsendable message', 'A message was not sent', {
+          subject: subject.slice(0, 200),
+          problem,
+        });
       try {
         // The client keeps what it is given until it writes to the socket, and by then the caller may have used it again.
         connection.publish(subject, data.slice(), reply === undefined ? {} : { reply });
@@ -62,33 +65,45 @@ export function natsTransport(connection: NatsConnection, log: Log): Transport {
 
     request(subject, data, timeoutMs, onAnswer) {
       const tell = (answer: Answer): void => guard(`a request to ${subject}`, () => onAnswer(answer));
-      // What fails at once is told when the time is up: whoever asks again on silence must not do so in a circle without a pause.
-      const startedMs = performance.now();
-      const tellSilence = (): void => {
-        const leftMs = timeoutMs - (performance.now() - startedMs);
-        if (leftMs <= 0) tell({ outcome: 'timeout' });
-        else setTimeout(() => tell({ outcome: 'timeout' }), leftMs);
-      };
-      const problem = unsendable(connection, subject, data, undefined);
-      if (problem !== undefined) {
-        quiet('error', 'unsendable request', 'A request was not sent', { subject: subject.slice(0, 200), problem });
-        return tellSilence();
-      }
-      connection.request(subject, data.slice(), { timeout: Math.max(1, timeoutMs) }).then(
-        (message) => tell({ outcome: 'answered', data: message.data }),
-        (error: unknown) => {
-          if (error instanceof RequestError && error.isNoResponders()) return tell({ outcome: 'noResponders' });
-          if (!(error instanceof TimeoutError))
-            quiet('warn', reasonOf(error), 'A request failed', { subject, error: reasonOf(error) });
-          tellSilence();
-        },
-      );
+      request(connection, quiet, subject, data, timeoutMs, tell);
     },
 
     onReconnected(callback) {
       reconnected.add(callback);
     },
   };
+}
+
+function request(
+  connection: NatsConnection,
+  quiet: QuietLog,
+  subject: string,
+  data: Uint8Array,
+  timeoutMs: number,
+  tell: (answer: Answer) => void,
+): void {
+  const startedMs = performance.now();
+  // What fails at once is told when the time is up: whoever asks again on silence must not do so in a circle without a pause.
+  const tellSilence = (): void => {
+    const leftMs = timeoutMs - (performance.now() - startedMs);
+    if (leftMs <= 0) tell({ outcome: 'timeout' });
+    else setTimeout(() => tell({ outcome: 'timeout' }), leftMs);
+  };
+  const problem = unsendable(connection, subject, data, undefined);
+  if (problem !== undefined) {
+    quiet('error', 'unsendable request', 'A request was not sent', { subject: subject.slice(0, 200), problem });
+    setImmediate(tellSilence);
+    return;
+  }
+  connection.request(subject, data.slice(), { timeout: Math.max(1, timeoutMs) }).then(
+    (message) => tell({ outcome: 'answered', data: message.data }),
+    (error: unknown) => {
+      if (error instanceof RequestError && error.isNoResponders()) return tell({ outcome: 'noResponders' });
+      if (!(error instanceof TimeoutError))
+        quiet('warn', reasonOf(error), 'A request failed', { subject, error: reasonOf(error) });
+      tellSilence();
+    },
+  );
 }
 
 /** The subject is the message's own, never the subscription's pattern. Rule: SEC-4. */

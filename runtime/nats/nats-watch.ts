@@ -7,7 +7,7 @@
  *
  * When it is in doubt (a gap, silence, a reconnect) it makes a new consumer that starts behind the last entry told. It gives up, by
  * `onFatal`, where this could leave something out: it was away for so long that markers of deleted keys may have come and gone, or the
- * stream is not the one that it was. The process then starts anew and reads everything. Rule: REG-5.
+ * stream is not the one that it was. The process then starts anew and reads everything. Rule: NAT-5.
  */
 import {
   AckPolicy,
@@ -100,12 +100,16 @@ class BucketWatch {
   #renew(old: Source | undefined, reason: string, delayMs = 0): void {
     if (this.#stopped || old !== this.#source) return;
     this.#retire(old);
-    if (old !== undefined) this.#quiet('info', reason, 'A watch starts again', { bucket: this.#settings.bucket, reason });
+    if (old !== undefined)
+      this.#quiet('info', reason, 'A watch starts again', { bucket: this.#settings.bucket, reason });
     const source: Source = { number: ++this.#sources, name: `watch_${nuid.next()}`, delivered: 0 };
     this.#source = source;
     const open = (): void => {
       this.#open(source).catch((error: unknown) => {
-        this.#quiet('warn', textOf(error), 'A watch could not start', { bucket: this.#settings.bucket, error: textOf(error) });
+        this.#quiet('warn', textOf(error), 'A watch could not start', {
+          bucket: this.#settings.bucket,
+          error: textOf(error),
+        });
         this.#renew(source, textOf(error), RETRY_MS);
       });
     };
@@ -123,7 +127,10 @@ class BucketWatch {
   async #open(source: Source): Promise<void> {
     const { connection, inboxPrefix, bucket } = this.#settings;
     if (source !== this.#source) return;
-    const manager = (this.#manager ??= await jetstreamManager(connection, { checkAPI: false, timeout: API_TIMEOUT_MS }));
+    const manager = (this.#manager ??= await jetstreamManager(connection, {
+      checkAPI: false,
+      timeout: API_TIMEOUT_MS,
+    }));
     const stream = await streamInfo(manager, this.#stream);
     if (source !== this.#source) return;
     if (stream === undefined) return this.#fail(`the bucket ${bucket} is gone`);
@@ -172,7 +179,8 @@ class BucketWatch {
     source.delivered = deliverySequence;
     this.#hear();
     if (this.#stopped) return;
-    if (message.seq <= this.#revision) return this.#fail(`the bucket ${this.#settings.bucket} went back to ${message.seq}`);
+    if (message.seq <= this.#revision)
+      return this.#fail(`the bucket ${this.#settings.bucket} went back to ${message.seq}`);
     this.#revision = message.seq;
     this.#call(() => this.#settings.onEntry(entryOf(message, this.#settings.bucket)));
     if (pending === 0) this.#tellCaughtUp();
@@ -227,7 +235,8 @@ class BucketWatch {
     this.#heard = now;
     if (last === undefined || this.#stopped) return;
     const awayMs = Math.max(now.monotonicMs - last.monotonicMs, now.wallMs - last.wallMs);
-    if (awayMs > MOST_AWAY_MS) this.#fail(`the bucket ${this.#settings.bucket} was out of sight for ${Math.round(awayMs)} ms`);
+    if (awayMs > MOST_AWAY_MS)
+      this.#fail(`the bucket ${this.#settings.bucket} was out of sight for ${Math.round(awayMs)} ms`);
   }
 
   #call(callback: () => void): void {

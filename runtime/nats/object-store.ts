@@ -13,7 +13,7 @@ export type { ObjectStore };
 
 export interface ObjectStoreSettings {
   readonly credentials: Credentials;
-  /** The NATS user's name; default: as in the credentials. */
+  /** The NATS user's name. Default: as in the credentials, else the bucket's. */
   readonly principal?: string | undefined;
   /** Name of the bucket. It must exist: `tepui up` or an operator makes it. */
   readonly bucket: string;
@@ -30,12 +30,11 @@ export interface OpenObjectStore {
 /** Opens a bucket on a connection of its own. Rejects when the server cannot be reached or there is no such bucket. */
 export async function openObjectStore(settings: ObjectStoreSettings): Promise<OpenObjectStore> {
   const { credentials, bucket, cluster = DEFAULT_CLUSTER, log = { write: () => {} } } = settings;
-  const principal = settings.principal ?? credentials.user;
-  if (principal === undefined) throw new Error('The credentials name no user.');
+  const principal = settings.principal ?? credentials.user ?? bucket;
   setSha256Backend('native');
   const connection = await connectNats({
     ...credentials,
-    inboxPrefix: storageInboxPrefix(cluster, 'store', principal),
+    inboxPrefix: storageInboxPrefix(cluster, 'scheduler', principal),
     name: `store ${bucket} of ${principal}`,
     log,
     // Requests on a lost connection fail by themselves, and their callers are told.

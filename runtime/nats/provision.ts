@@ -1,4 +1,4 @@
-/** Makes the buckets of a cluster, as an administrator, and refuses aloud a server that ignored what was asked of it. Rules: REG-1, SEC-3. */
+/** Makes the buckets of a cluster, as an administrator, and refuses aloud a server that ignored what was asked of it. Rule: NAT-7. */
 import {
   DiscardPolicy,
   JetStreamApiCodes,
@@ -82,9 +82,22 @@ export async function createObjectBucket(
   if (sealed) throw new ProvisionError(`The object bucket ${name} is sealed.`);
 }
 
+/** Copies that the buckets of `cluster` have now, the most of them; `undefined` when there are none yet. */
+export async function bucketReplicas(connection: NatsConnection, cluster: string): Promise<number | undefined> {
+  const manager = await jetstreamManager(connection, { checkAPI: false });
+  const names = [leaseBucket(cluster), registryBucket(cluster)].map(bucketStream);
+  const found = (await Promise.all(names.map((name) => streamInfo(manager, name)))).filter(
+    (info) => info !== undefined,
+  );
+  return found.length === 0 ? undefined : Math.max(...found.map(({ config }) => config.num_replicas));
+}
+
 /** What of a bucket is not as needed, as phrases; empty when all is well. `replicas`: any number when left out. */
 export function bucketProblems(bucket: string, config: StreamConfig, replicas?: number): string[] {
-  const wanted: Record<string, unknown> = { ...needed(bucket), ...(replicas !== undefined && { num_replicas: replicas }) };
+  const wanted: Record<string, unknown> = {
+    ...needed(bucket),
+    ...(replicas !== undefined && { num_replicas: replicas }),
+  };
   const got = config as unknown as Record<string, unknown>;
   return Object.entries(wanted)
     .filter(([option, value]) => !isSame(got[option], value))

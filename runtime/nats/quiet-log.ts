@@ -5,14 +5,19 @@ const DEFAULT_INTERVAL_MS = 10_000;
 /** Different messages remembered at a time; beyond it all are forgotten, and said once more. */
 const MOST_KINDS = 1_000;
 
+/** As {@link Log.write}; `kind` is what counts as the same. */
+export type QuietLog = (
+  level: 'info' | 'warn' | 'error',
+  kind: string,
+  message: string,
+  fields?: Readonly<Record<string, unknown>>,
+) => void;
+
 /**
  * Wraps `log`: a message with the same `kind` is written again only after `intervalMs`, with the number of those left out as `repeated`.
  * `kind` must come from a small set (a subject's type, an error's text), never from data.
  */
-export function quietLog(
-  log: Log,
-  intervalMs = DEFAULT_INTERVAL_MS,
-): (level: 'info' | 'warn' | 'error', kind: string, message: string, fields?: Record<string, unknown>) => void {
+export function quietLog(log: Log, intervalMs = DEFAULT_INTERVAL_MS): QuietLog {
   const said = new Map<string, { atMs: number; left: number }>();
   return (level, kind, message, fields) => {
     const now = performance.now();

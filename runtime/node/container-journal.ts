@@ -2,7 +2,16 @@
  * What an agent has started, on disk before it is started, so that its next life finds what the last one left running. One line per event,
  * appended; not synced, since what it speaks of does not survive a power cut either. Rule: PRC-6.
  */
-import { closeSync, existsSync, fstatSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import type { ContainerEnd } from '../ports.js';
 import type { ProcessId } from './process-table.js';
 

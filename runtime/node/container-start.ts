@@ -75,7 +75,7 @@ export function startContainer(spec: ContainerSpec, sandbox: PreparedSandbox): C
 
 /** Once the child has them, or will not come to be. */
 export function closeOutputs({ outputs }: PreparedSandbox): void {
-  for (const output of outputs) void output.close();
+  for (const output of outputs) output.close().catch(() => undefined);
 }
 
 async function openOutput(path: string, user: User | undefined): Promise<FileHandle> {
@@ -105,7 +105,8 @@ function withoutOurs(environment: Readonly<Record<string, string>>): Record<stri
 /** `undefined`: our own. Rejects with RangeError when the user is unknown, or we may not become it. */
 async function userOf(name: string | undefined): Promise<User | undefined> {
   if (name === undefined || name === userInfo().username) return undefined;
-  if (process.getuid?.() !== 0) throw new RangeError(`only an agent run as root can start a task as ${JSON.stringify(name)}`);
+  if (process.getuid?.() !== 0)
+    throw new RangeError(`only an agent run as root can start a task as ${JSON.stringify(name)}`);
   for (const line of (await readFile('/etc/passwd', 'utf8')).split('\n')) {
     const [user, , uid, gid] = line.split(':');
     if (user === name && name !== '') return { uid: Number(uid), gid: Number(gid) };

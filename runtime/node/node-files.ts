@@ -35,7 +35,10 @@ export function nodeFiles(settings: NodeFilesSettings): Files {
       const copy = value.slice();
       const before = storing.get(name) ?? Promise.resolve();
       const stored = before.then(() => storeWhole(stateFolder, path, copy)).then(onStored);
-      storing.set(name, stored.catch((error: unknown) => onFatal(new Error(`The record ${name} was not stored.`, { cause: error }))));
+      storing.set(
+        name,
+        stored.catch((error: unknown) => onFatal(new Error(`The record ${name} was not stored.`, { cause: error }))),
+      );
     },
 
     load(name) {
@@ -59,7 +62,8 @@ export function nodeFiles(settings: NodeFilesSettings): Files {
 
 /** Names are ours, never a task's. @throws RangeError */
 function recordPath(folder: string, name: string): string {
-  if (!/^[A-Za-z0-9_=-][A-Za-z0-9_=.-]{0,200}$/.test(name)) throw new RangeError(`${JSON.stringify(name)} is no name of a record`);
+  if (!/^[A-Za-z0-9_=-][A-Za-z0-9_=.-]{0,200}$/.test(name))
+    throw new RangeError(`${JSON.stringify(name)} is no name of a record`);
   return join(folder, name);
 }
 
@@ -137,7 +141,8 @@ async function isStillWithin(root: string, file: FileHandle): Promise<boolean> {
   return real === undefined || isWithin(root, real);
 }
 
-const isWithin = (root: string, path: string): boolean => path === root || path.startsWith(root.endsWith(sep) ? root : root + sep);
+const isWithin = (root: string, path: string): boolean =>
+  path === root || path.startsWith(root.endsWith(sep) ? root : root + sep);
 
 async function withFile<T>(file: FileHandle, use: (file: FileHandle) => Promise<T>): Promise<T> {
   try {
@@ -148,11 +153,18 @@ async function withFile<T>(file: FileHandle, use: (file: FileHandle) => Promise<
 }
 
 /** What a task can bring about (no such file, a link in a circle, no right to read) is no answer, and no news either. */
-async function contained<T>(work: Promise<T | undefined>, what: string, path: string, log: Log): Promise<T | undefined> {
+async function contained<T>(
+  work: Promise<T | undefined>,
+  what: string,
+  path: string,
+  log: Log,
+): Promise<T | undefined> {
   try {
     return await work;
   } catch (error) {
-    const usual = ['ENOENT', 'ENOTDIR', 'EISDIR', 'ELOOP', 'EACCES', 'ENAMETOOLONG', 'ENXIO'].includes(codeOf(error) ?? '');
+    const usual = ['ENOENT', 'ENOTDIR', 'EISDIR', 'ELOOP', 'EACCES', 'ENAMETOOLONG', 'ENXIO'].includes(
+      codeOf(error) ?? '',
+    );
     if (!usual) log.write('warn', `A sandbox path could not be ${what}`, { path, error: String(error) });
     return undefined;
   }
@@ -164,7 +176,9 @@ const guarded =
     try {
       callback(value);
     } catch (error) {
-      log.write('error', 'A callback for a file threw', { error: error instanceof Error ? error.stack : String(error) });
+      log.write('error', 'A callback for a file threw', {
+        error: error instanceof Error ? error.stack : String(error),
+      });
     }
   };
 

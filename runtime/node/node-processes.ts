@@ -1,4 +1,4 @@
-/** The Processes port on `node:child_process`: containers are children of the agent and end with its orderly end. Rules: PRC-3, PRC-6, PRC-7. */
+/** The Processes port on `node:child_process`: containers are children of the agent and end with its orderly end. Rules: PRC-1, PRC-3, PRC-4, PRC-6. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ContainerSpec } from '../../actors/effect.js';
@@ -42,8 +42,8 @@ interface Container {
   readonly onEnded: (end: ContainerEnd) => void;
   /** Once it has started. */
   tree?: Tree;
-  /** Its end came before its start. */
-  cancelled?: boolean;
+  /** The signal that came before its start. */
+  cancelledBy?: 'SIGTERM' | 'SIGKILL';
 }
 
 /** After {@link recoverContainers} of the same folder, and in a process that has called `closeStrayFiles` first of all. */
@@ -73,7 +73,8 @@ class ChildProcesses implements NodeProcesses {
     this.#journal = new ContainerJournal(join(runtimeFolder, JOURNAL), bootId());
     this.#keeper = new TreeKeeper(log);
     const stray = strayFiles();
-    if (stray.length > 0) log.write('warn', 'Tasks inherit open files that this process was started with', { files: stray });
+    if (stray.length > 0)
+      log.write('warn', 'Tasks inherit open files that this process was started with', { files: stray });
   }
 
   launch(spec: ContainerSpec, onStarted: (pid: number) => void, onEnded: (end: ContainerEnd) => void): void {
@@ -99,10 +100,14 @@ class ChildProcesses implements NodeProcesses {
     if (container.tree !== undefined) {
       if (signal === 'SIGKILL') this.#keeper.kill(container.tree);
       else this.#keeper.terminate(container.tree);
-    } else if (container.cancelled !== true) {
-      container.cancelled = true;
-      setImmediate(() => this.#tellEnd(container, { exitSignal: signal }));
+      return;
     }
+    // If its sandbox is being made its end is told when that is done: whoever hears of the end may remove the sandbox.
+    container.cancelledBy = signal;
+    const place = this.#queue.indexOf(container);
+    if (place < 0) return;
+    this.#queue.splice(place, 1);
+    setImmediate(() => this.#tellEnd(container, { exitSignal: signal }));
   }
 
   stopAll(graceMs: number, done: () => void): void {
@@ -126,7 +131,6 @@ class ChildProcesses implements NodeProcesses {
     while (this.#preparing < MOST_PREPARING) {
       const container = this.#queue.shift();
       if (container === undefined) return;
-      if (container.cancelled === true) continue;
       this.#preparing += 1;
       void this.#prepare(container).then(() => {
         this.#preparing -= 1;
@@ -155,17 +159,18 @@ class ChildProcesses implements NodeProcesses {
       this.#starting = false;
       const next = this.#ready.shift();
       if (next === undefined) return;
-      if (next.container.cancelled !== true) this.#start(next.container, next.sandbox);
-      closeOutputs(next.sandbox);
+      const { container, sandbox } = next;
+      if (container.cancelledBy === undefined) this.#start(container, sandbox);
+      else this.#tellEnd(container, { exitSignal: container.cancelledBy });
+      closeOutputs(sandbox);
       this.#startNext();
     });
   }
 
   #failStart(container: Container, error: unknown): void {
-    if (container.cancelled === true) return;
-    // From here on its end is on its way.
-    container.cancelled = true;
-    this.#tellEnd(container, { launchError: error instanceof Error ? error.message : String(error) });
+    const launchError = error instanceof Error ? error.message : String(error);
+    // A sandbox outside of its folder is found out within the call of `launch`.
+    setImmediate(() => this.#tellEnd(container, { launchError }));
   }
 
   #start(container: Container, sandbox: PreparedSandbox): void {
@@ -189,7 +194,9 @@ class ChildProcesses implements NodeProcesses {
     container.tree = tree;
     this.#keeper.keep(tree);
     this.#record(() => leader && this.#journal.started(containerId, leader));
-    child.on('error', (error) => this.#log.write('warn', 'A container reports an error', { containerId, error: error.message }));
+    child.on('error', (error) =>
+      this.#log.write('warn', 'A container reports an error', { containerId, error: error.message }),
+    );
     child.once('exit', (exitCode, exitSignal) => {
       const end: ContainerEnd = exitSignal === null ? { exitCode: exitCode ?? undefined } : { exitSignal };
       this.#keeper.leaderEnded(tree, () => this.#tellEnd(container, end));
@@ -249,5 +256,8 @@ export async function recoverContainers(runtimeFolder: string, log: Log): Promis
     for (const { containerId } of unfinished) journal.ended(containerId, {});
     journal.close();
   }
-  return entries.map(({ containerId, end }) => ({ containerId, end: end && Object.keys(end).length > 0 ? end : undefined }));
+  return entries.map(({ containerId, end }) => ({
+    containerId,
+    end: end && Object.keys(end).length > 0 ? end : undefined,
+  }));
 }

@@ -1,4 +1,4 @@
-/** What runs on this machine, as /proc tells it, and which of it belongs to which container. Rules: PRC-6, PRC-7. */
+/** What runs on this machine, as /proc tells it, and which of it belongs to which container. Rules: PRC-5, PRC-6. */
 import { closeSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
 
 /** A process is its pid and its start: a pid alone may be another's by the next look. */
@@ -95,7 +95,9 @@ export class ProcessTable {
    */
   search(sought: readonly Sought[], leaders: ReadonlyMap<number, string>): Map<string, Member[]> {
     const byKey = new Map(sought.map((one) => [ownerKey(one.containerId, one.sandbox), one]));
-    const byLeader = new Map(sought.flatMap((one) => (one.leaderPid === undefined ? [] : [[one.leaderPid, one] as const])));
+    const byLeader = new Map(
+      sought.flatMap((one) => (one.leaderPid === undefined ? [] : [[one.leaderPid, one] as const])),
+    );
     const nowMs = performance.now();
     const known = new Map<number, Known>();
     const unclear: Status[] = [];
@@ -138,7 +140,7 @@ export class ProcessTable {
     nowMs: number,
   ): void {
     let rest = unclear;
-    for (let found = true; found; ) {
+    for (let found = true; found;) {
       found = false;
       const next: Status[] = [];
       for (const status of rest) {
@@ -161,7 +163,10 @@ export class ProcessTable {
   }
 }
 
-function membersOf(live: readonly { status: Status; owner: string }[], byKey: ReadonlyMap<string, Sought>): Map<string, Member[]> {
+function membersOf(
+  live: readonly { status: Status; owner: string }[],
+  byKey: ReadonlyMap<string, Sought>,
+): Map<string, Member[]> {
   const members = new Map<string, Member[]>();
   for (const { status, owner } of live) {
     if (!byKey.has(owner)) continue;

@@ -1,9 +1,17 @@
 /**
  * Signals whole process trees, and sees to it that nothing is left of one whose main process has ended. All of it happens in searches of
- * /proc which are shared by whatever waits for one, and which together take a tenth of the time at most. Rules: PRC-6, PRC-7.
+ * /proc which are shared by whatever waits for one, and which together take a tenth of the time at most. Rules: PRC-5, PRC-6.
  */
 import type { Log } from '../ports.js';
-import { isAlive, ownerKey, ProcessTable, signalProcess, type Member, type ProcessId, type Sought } from './process-table.js';
+import {
+  isAlive,
+  ownerKey,
+  ProcessTable,
+  signalProcess,
+  type Member,
+  type ProcessId,
+  type Sought,
+} from './process-table.js';
 
 /** One container's processes. */
 export interface Tree {

@@ -58,7 +58,11 @@ export async function connectAs(
 }
 
 /** The storage connection of a cluster's master. */
-export const connectMaster = (server: { readonly url: string }, cluster: string, log?: Log): Promise<NatsConnection> => {
+export const connectMaster = (
+  server: { readonly url: string },
+  cluster: string,
+  log?: Log,
+): Promise<NatsConnection> => {
   const user = masterOf(cluster);
   const inboxPrefix = storageInboxPrefix(cluster, 'master', user.user);
   return connectAs(server, user, { inboxPrefix, ...(log && { log }) });

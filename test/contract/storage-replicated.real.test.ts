@@ -4,7 +4,14 @@ import type { NatsConnection } from 'nats';
 import { openNatsStorage, type NatsStorage } from '../../runtime/nats/nats-storage.js';
 import { storageInboxPrefix } from '../../protocol/subjects.js';
 import { realHarness } from './harness.js';
-import { connectMaster, masterOf, memoryLog, provisionAs, startLastingServers, type LastingServers } from './real-nats.js';
+import {
+  connectMaster,
+  masterOf,
+  memoryLog,
+  provisionAs,
+  startLastingServers,
+  type LastingServers,
+} from './real-nats.js';
 import { storageSuite } from './storage.suite.js';
 
 const CLUSTERS = Array.from({ length: 40 }, (_, i) => `r${i}`);
@@ -19,16 +26,7 @@ test.after.always(() => servers.remove());
 storageSuite(async () => {
   const cluster = CLUSTERS[used++];
   if (cluster === undefined) throw new Error('more tests than clusters');
-  // JetStream needs its own leader before it makes a stream.
-  for (let tries = 0; ; tries++) {
-    const failure = await provisionAs(servers, cluster, 3).then(
-      () => undefined,
-      (error: unknown) => error,
-    );
-    if (failure === undefined) break;
-    if (tries === 40) throw failure;
-    await new Promise((fulfil) => setTimeout(fulfil, 250));
-  }
+  await provisionWhenReady(cluster);
   const opened: { storage: NatsStorage; connection: NatsConnection }[] = [];
   return {
     ...realHarness(async () => {
@@ -49,3 +47,15 @@ storageSuite(async () => {
     },
   };
 }, test.serial as TestFn);
+
+/** JetStream needs its own leader before it makes a stream. */
+async function provisionWhenReady(cluster: string): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await provisionAs(servers, cluster, 3);
+    } catch (error) {
+      if (tries === 40) throw error;
+      await new Promise((fulfil) => setTimeout(fulfil, 250));
+    }
+  }
+}

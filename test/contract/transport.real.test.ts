@@ -54,7 +54,7 @@ const harness = realHarness();
 const logged = (log: MemoryLog, pattern: RegExp): boolean =>
   log.lines.some(({ message, fields }) => pattern.test(`${message} ${JSON.stringify(fields)}`));
 
-test('POR-4: what is too large, or has too long a subject, is logged and does not harm the connection', async (t) => {
+test('NAT-3: what is too large, or has too long a subject, is logged and does not harm the connection', async (t) => {
   const { transport, connection, log } = await newClient(ROOT, (close) => t.teardown(close));
   const seen: (string | undefined)[] = [];
   transport.subscribe('large.*', ({ data }) => seen.push(text(data)));
@@ -67,17 +67,21 @@ test('POR-4: what is too large, or has too long a subject, is logged and does no
   t.deepEqual(seen, ['after']);
   t.true(logged(log, /not sent.*1048577 bytes/));
   t.false(connection.isClosed());
-  const answer = await called<Answer>(harness, (done) => transport.request('large.x', new Uint8Array(2 ** 21), 100, done));
+  const answer = await called<Answer>(harness, (done) =>
+    transport.request('large.x', new Uint8Array(2 ** 21), 100, done),
+  );
   t.is(answer.outcome, 'timeout');
 });
 
-test('SEC-1: refused publishes and subscriptions are logged, and the rest goes on', async (t) => {
+test('NAT-3: refused publishes and subscriptions are logged, and the rest goes on', async (t) => {
   const { transport, log } = await newClient(NARROW, (close) => t.teardown(close));
   const seen: string[] = [];
   transport.subscribe('closed.>', () => seen.push('closed'));
   transport.subscribe('open.>', ({ subject }) => seen.push(subject));
   transport.publish('closed.a', bytes('x'));
-  await harness.settle(() => logged(log, /subscription was refused.*closed/) && logged(log, /refused.*Publish.*closed\.a/));
+  await harness.settle(
+    () => logged(log, /subscription was refused.*closed/) && logged(log, /refused.*Publish.*closed\.a/),
+  );
   transport.publish('open.a', bytes('x'));
   await harness.settle(() => seen.length > 0);
   t.deepEqual(seen, ['open.a']);
@@ -87,7 +91,7 @@ test('SEC-1: refused publishes and subscriptions are logged, and the rest goes o
   t.true(performance.now() - startMs >= 295);
 });
 
-test('POR-9: a closed connection loses messages and answers with silence, in its own time', async (t) => {
+test('NAT-3: a closed connection loses messages and answers with silence, in its own time', async (t) => {
   const { transport, connection, log } = await newClient(ROOT, (close) => t.teardown(close));
   await connection.close();
   t.notThrows(() => transport.publish('a.b', bytes('x')));
@@ -99,7 +103,7 @@ test('POR-9: a closed connection loses messages and answers with silence, in its
   t.true(logged(log, /not sent/));
 });
 
-test('POR-10: a server that dies and comes back is found again; what is published meanwhile does not throw', async (t) => {
+test('POR-10: a server that freezes and comes back is found again; what is published meanwhile does not throw', async (t) => {
   const own = await startServerOf([]);
   t.teardown(() => own.remove());
   const log = memoryLog();

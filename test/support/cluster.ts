@@ -70,7 +70,7 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
   const server = await startTestServer(users);
   const dir = await mkdtemp(join(tmpdir(), 'tepui-cluster-'));
   const file = (name: string): string => join(dir, name);
-  const credentials = (principal: string): Credentials => ({ url: server.url, user: principal, password: principal });
+  const credentials = (principal: string): Credentials => ({ url: server.url, user: principal, password: passwordOf(principal) });
   const workDir = (agent: string): string => file(agent);
   const running = new Processes(dir);
   try {
@@ -154,11 +154,13 @@ async function registeredAgents(operator: OperatorClient, count: number): Promis
   return active.length >= count ? active : undefined;
 }
 
-/** Every user's password is its name. */
+/** Recognisable, so that a test can look for secrets where none may be. */
+export const passwordOf = (principal: string): string => `secret-of-${principal}`;
+
 function usersOf(masters: readonly string[], agents: readonly string[], schedulers: readonly string[]): ServerUser[] {
   const user = (name: string, ...all: Permissions[]): ServerUser => ({
     user: name,
-    password: name,
+    password: passwordOf(name),
     permissions: {
       publish: all.flatMap(({ publish }) => publish),
       subscribe: all.flatMap(({ subscribe }) => subscribe),

@@ -32,8 +32,10 @@ interface Framework {
 
 /** Why an agent is not offered to a framework for now. */
 interface Damper {
-  /** The same is not offered again before this, unless more is free. Rule: ALC-4. */
+  /** The same is not offered again before this, unless more is free: the filter's end, or that of the pause. Rule: ALC-4. */
   untilMs: number;
+  /** End of the pause alone. */
+  pausedUntilMs: number;
   /** Width of the last pause; doubles while offers come back unused. */
   pauseMs: number;
   /** What was offered or refused last. */
@@ -120,7 +122,9 @@ export class CountAllocator implements Allocator {
 
   revive(frameworkId: string, _roles: readonly string[]): void {
     this.#framework(frameworkId).suppressed = false;
-    this.#dampers.get(frameworkId)?.clear();
+    // The filters go, the pauses stay: 1. a framework refuses for an hour; 2. something that does not fit waits, so it
+    // revives; 3. it is offered the same at once and refuses: hundreds of rounds a second.
+    for (const damper of this.#dampers.get(frameworkId)?.values() ?? []) damper.untilMs = damper.pausedUntilMs;
   }
 
   recover(frameworkId: string, agentId: string, resources: Resources, refusal?: Refusal): void {
@@ -207,7 +211,8 @@ export class CountAllocator implements Allocator {
     const { offerDampMs, offerDampMaxMs } = this.#timings;
     const same = damper !== undefined && damper.resources.contains(free);
     const pauseMs = same ? Math.min(offerDampMaxMs, damper.pauseMs * 2) : offerDampMs;
-    dampers?.set(agentId, { untilMs: Math.max(untilMs, nowMs + pauseMs), pauseMs, resources: free });
+    const pausedUntilMs = nowMs + pauseMs;
+    dampers?.set(agentId, { untilMs: Math.max(untilMs, pausedUntilMs), pausedUntilMs, pauseMs, resources: free });
   }
 
   #charge(frameworkId: string, resources: Resources, sign: 1 | -1): void {

@@ -1,0 +1,168 @@
+/** `tepui up`: a cluster on this machine, in the foreground or by itself. Rules: UP-1 to UP-8. */
+import type { Command } from 'commander';
+import { DEFAULT_CLUSTER } from '../../protocol/subjects.js';
+import { DEFAULT_TIMINGS, type Timings } from '../../protocol/limits.js';
+import { LocalCluster, StoppedError } from '../../runtime/up/cluster.js';
+import { clusterLayout } from '../../runtime/up/layout.js';
+import { LockedError } from '../../runtime/up/lock.js';
+import type { UpOptions } from '../../runtime/up/plan.js';
+import { readState } from '../../runtime/up/state.js';
+import { repeated, run, token, whole } from '../command.js';
+import { dirOf, placeOf, shown } from '../connection.js';
+import { CliError, explain, STATUS, usageError } from '../errors.js';
+import { firstJob } from '../first-job.js';
+import { note, say } from '../output.js';
+import { onStopSignals } from '../signals.js';
+import { statusOf, statusTable } from '../status.js';
+import { detach, tellParent } from '../up-detached.js';
+
+interface Options {
+  readonly masters: number;
+  readonly agents: number;
+  readonly dir?: string;
+  readonly nats?: string;
+  readonly port: number;
+  readonly replicas?: number;
+  readonly cluster?: string;
+  readonly set?: readonly string[];
+  readonly resources?: readonly string[];
+  readonly logLevel?: string;
+  readonly detach?: boolean;
+  readonly firstJob?: boolean;
+}
+
+const EXAMPLES = `
+Examples:
+  tepui up                              3 masters, 3 agents and a NATS server, here and now; Ctrl-C ends them
+  tepui up --detach                     the same, in the background; ended by: tepui down
+  tepui up --masters 1 --agents 1       a small one
+  tepui up --nats nats://me:pw@host     on a server that runs already
+  tepui up --resources 'cpus:4;mem:4096'
+  tepui up --set heartbeatIntervalMs=500 --set updateRetryMs=1000
+
+Then:
+  tepui run -- echo hello
+  tepui tap`;
+
+export function upCommand(program: Command): void {
+  const command = program
+    .command('up')
+    .summary('start a cluster on this machine')
+    .description('Starts a NATS server, masters and agents on this machine, keeps them running, and ends them on Ctrl-C.')
+    .option('--masters <count>', 'one leads, the others stand by', whole(1, 9), 3)
+    .option('--agents <count>', 'the machine is divided among them', whole(1, 100), 3)
+    .option('--dir <folder>', 'everything is kept in there (default: .tepui)')
+    .option('--detach', 'return when the cluster is ready, and leave it running')
+    .option('--nats <url>', 'use this server, with a login that may do everything (default: $NATS_URL, else one is started)')
+    .option('--port <number>', 'of the NATS server that is started (default: a free one)', whole(0, 65_535), 0)
+    .option('--replicas <count>', 'copies of each bucket, with --nats', whole(1, 5))
+    .option('--cluster <name>', 'first token of every subject (default: tepui)', token)
+    .option('--resources <text>', "of each agent, as 'cpus:4;mem:4096'; again for the next agent", repeated)
+    .option('--set <timing=ms>', 'one of the timings in docs/defaults.md; may be repeated', repeated)
+    .option('--log-level <level>', 'of masters and agents: debug, info, warn or error')
+    .option('--first-job', 'run the word count once it is ready, then stay up')
+    .addHelpText('after', EXAMPLES);
+  run<Options>(command, (_args, options) => up(options));
+}
+
+/** `name=ms` pairs, checked against the table. */
+export function parseTimings(pairs: readonly string[]): Partial<Timings> {
+  const timings: Record<string, number> = {};
+  for (const pair of pairs) {
+    const [name = '', value = ''] = pair.split('=', 2);
+    if (!Object.hasOwn(DEFAULT_TIMINGS, name))
+      throw usageError(`There is no timing ${name}.`, `The timings are: ${Object.keys(DEFAULT_TIMINGS).join(', ')}`);
+    const ms = Number(value);
+    if (value === '' || !Number.isFinite(ms) || ms < 0) throw usageError(`--set ${name} needs a number from 0 on, as ${name}=500.`);
+    timings[name] = ms;
+  }
+  return timings;
+}
+
+async function up(options: Options): Promise<number> {
+  const dir = dirOf(options);
+  const natsUrl = options.nats ?? (process.env['NATS_URL'] || undefined);
+  const plan: UpOptions = {
+    dir,
+    cluster: options.cluster ?? DEFAULT_CLUSTER,
+    masters: options.masters,
+    agents: options.agents,
+    natsUrl,
+    port: options.port,
+    replicas: options.replicas,
+    timings: parseTimings(options.set ?? []),
+    resources: options.resources ?? [],
+    logLevel: options.logLevel,
+    report: (line) => {
+      note(line);
+      tellParent({ type: 'line', text: line });
+    },
+  };
+  if (options.detach === true) return detach(dir, options.firstJob === true);
+  let cluster: LocalCluster;
+  try {
+    cluster = new LocalCluster(plan);
+  } catch (error) {
+    if (!(error instanceof LockedError)) throw error;
+    return onRunning(dir, error, options.firstJob === true);
+  }
+  return supervise(cluster, dir, options.firstJob === true);
+}
+
+/** Somebody was here before: nothing is started, and nothing of theirs is touched. Rule: UP-3. */
+async function onRunning(dir: string, { pid }: LockedError, wantsJob: boolean): Promise<number> {
+  const state = readState(clusterLayout(dir).stateFile);
+  const at = state === undefined ? '' : `, NATS at ${state.nats.url}`;
+  if (wantsJob && state !== undefined) {
+    note(`A cluster runs in ${shown(dir)} already (pid ${pid}${at}): the job goes there.`);
+    return firstJob(dir, state.cluster);
+  }
+  const error = new CliError(
+    `A cluster runs in ${shown(dir)} already (pid ${pid}${at}).`,
+    `See it: tepui status · end it: tepui down · start another: tepui up --dir FOLDER`,
+  );
+  tellParent({ type: 'failed', text: explain(error) });
+  throw error;
+}
+
+async function supervise(cluster: LocalCluster, dir: string, wantsJob: boolean): Promise<number> {
+  let finish: () => void;
+  const finished = new Promise<void>((fulfil) => (finish = fulfil));
+  const forget = onStopSignals({
+    first: (signal) => {
+      note(`${signal}: ending agents and their tasks, masters, NATS (again: at once)`);
+      void cluster.stop().then(() => finish());
+    },
+    second: () => void cluster.kill().then(() => process.exit(STATUS.no)),
+  });
+  try {
+    await cluster.start();
+    const place = await placeOf({ dir }, 'operator');
+    say(statusTable(await statusOf(place, dir), shown(dir)));
+    say(tryNext(dir));
+    tellParent({ type: 'ready' });
+    if (wantsJob) await firstJob(dir, place.cluster).catch((error: unknown) => note(explain(error)));
+    await finished;
+    note('All of it has ended.');
+    return STATUS.done;
+  } catch (error) {
+    if (!(error instanceof StoppedError)) tellParent({ type: 'failed', text: explain(error) });
+    await cluster.stop();
+    if (error instanceof StoppedError) return STATUS.no;
+    throw error;
+  } finally {
+    forget();
+  }
+}
+
+function tryNext(dir: string): string {
+  const option = shown(dir) === '.tepui' ? '' : ` --dir ${shown(dir)}`;
+  return [
+    '',
+    'Try next:',
+    `  tepui run${option} -- echo hello`,
+    `  tepui run${option} -n 20 -- 'sleep 1; echo done'`,
+    `  tepui tap${option}`,
+    `  tepui down${option}`,
+  ].join('\n');
+}

@@ -1,0 +1,193 @@
+/** What `run` shows: for people lines under prefixes, notes and a bar, for programs one JSON line per event. Rules: RUN-4, RUN-8. */
+import { TextDecoder } from 'node:util';
+import { SingleBar } from 'cli-progress';
+import { span } from './format.js';
+import { hasColour, note, painter, sayJson, type Colour } from './output.js';
+import { PrefixedLines } from './prefix-lines.js';
+import { isLostForUs, troubleOf } from './run-end.js';
+import type { RunEvent, RunState } from './run-scheduler.js';
+import type { Stream } from './sandbox.js';
+
+export interface RunView {
+  event(event: RunEvent): void;
+  output(task: number, id: string, stream: Stream, data: Uint8Array): void;
+  outputEnded(task: number, id: string, stream: Stream): void;
+  /** Something worth knowing that is no event of the scheduler. */
+  notice(kind: 'waiting' | 'output lost', text: string): void;
+  summary(summary: RunSummary): void;
+}
+
+export interface RunSummary {
+  readonly state: RunState;
+  readonly exitStatus: number;
+  readonly tookMs: number;
+}
+
+const COLOURS: readonly Colour[] = ['cyan', 'green', 'yellow', 'blue', 'magenta'];
+/** Tasks that did not end well are named at the end, up to so many. */
+const MOST_NAMED = 10;
+
+export class PeopleView implements RunView {
+  readonly #count: number;
+  readonly #lines = new Map<string, PrefixedLines>();
+  readonly #bar: SingleBar | undefined;
+  readonly #paint = painter(hasColour(process.stdout));
+  #trouble: string[] = [];
+  #done = 0;
+  #failed = 0;
+  #running = 0;
+
+  constructor(count: number) {
+    this.#count = count;
+    if (count === 1 || !process.stderr.isTTY) return;
+    this.#bar = new SingleBar({
+      format: '{bar} {value}/{total} done, {running} running, {failed} failed',
+      stream: process.stderr,
+      barsize: 24,
+      barCompleteChar: '█',
+      barIncompleteChar: '░',
+      hideCursor: true,
+      clearOnComplete: true,
+      // It is wiped away before each line of output, and drawn anew below.
+      forceRedraw: true,
+      gracefulExit: false,
+    });
+    this.#bar.start(count, 0, { running: 0, failed: 0 });
+  }
+
+  event(event: RunEvent): void {
+    switch (event.event) {
+      case 'running':
+        this.#running += 1;
+        break;
+      case 'again':
+        this.#say(`${event.id} ${troubleOf(event.status) ?? 'is lost'}; launched again (attempt ${event.attempt})`);
+        break;
+      case 'unreachable':
+        this.#say(`${event.id} is on an agent that does not answer; it is launched again when that lasts`);
+        break;
+      case 'stopping':
+        this.#say(`${event.why}: killing what runs (again: leaving at once)`);
+        break;
+      case 'ended':
+        this.#onEnd(event);
+        break;
+      case 'subscribed':
+      case 'launched':
+        break;
+    }
+    this.#bar?.update(this.#done, { running: Math.max(0, this.#running), failed: this.#failed });
+  }
+
+  #onEnd({ id, status, exitStatus }: Extract<RunEvent, { event: 'ended' }>): void {
+    this.#done += 1;
+    if (!isLostForUs(status)) this.#running -= 1;
+    if (exitStatus !== 0) this.#failed += 1;
+    const trouble = troubleOf(status);
+    if (trouble !== undefined) this.#trouble.push(`${id} ${trouble}`);
+    else if (exitStatus !== 0 && this.#count > 1) this.#trouble.push(`${id} exited with ${exitStatus}`);
+  }
+
+  output(task: number, _id: string, stream: Stream, data: Uint8Array): void {
+    const bytes = this.#count === 1 ? data : this.#linesOf(task, stream).add(data);
+    this.#write(stream, bytes);
+  }
+
+  outputEnded(task: number, _id: string, stream: Stream): void {
+    if (this.#count > 1) this.#write(stream, this.#linesOf(task, stream).end());
+  }
+
+  notice(_kind: string, text: string): void {
+    this.#say(text);
+  }
+
+  summary({ state, tookMs }: RunSummary): void {
+    this.#bar?.stop();
+    for (const line of this.#trouble.slice(0, MOST_NAMED)) note(line);
+    const more = this.#trouble.length - MOST_NAMED;
+    if (more > 0) note(`and ${more} more`);
+    if (this.#count === 1) return;
+    const well = state.tasks.filter(({ exitStatus }) => exitStatus === 0).length;
+    const took = tookMs < 10_000 ? `${(tookMs / 1_000).toFixed(1)}s` : span(tookMs);
+    note(`${this.#count} tasks: ${well} well, ${this.#count - well} not, in ${took}`);
+  }
+
+  #linesOf(task: number, stream: Stream): PrefixedLines {
+    const key = `${task} ${stream}`;
+    let lines = this.#lines.get(key);
+    if (lines === undefined) {
+      const width = String(this.#count).length;
+      const prefix = `${String(task + 1).padStart(width)} | `;
+      lines = new PrefixedLines(this.#paint(COLOURS[task % COLOURS.length] ?? 'cyan', prefix));
+      this.#lines.set(key, lines);
+    }
+    return lines;
+  }
+
+  #write(stream: Stream, data: Uint8Array): void {
+    if (data.length === 0) return;
+    this.#wipe();
+    (stream === 'stdout' ? process.stdout : process.stderr).write(data);
+  }
+
+  #say(text: string): void {
+    this.#wipe();
+    note(text);
+  }
+
+  #wipe(): void {
+    if (this.#bar?.isActive === true) process.stderr.write('\r\u001b[K');
+  }
+}
+
+/** One line per event, and a summary as the last one. */
+export class JsonView implements RunView {
+  readonly #decoders = new Map<string, TextDecoder>();
+
+  event(event: RunEvent): void {
+    const { atMs, event: name, ...rest } = event;
+    const head = { event: name, time: new Date(atMs).toISOString() };
+    if (!('status' in rest)) return sayJson({ ...head, ...rest });
+    const { status, ...own } = rest;
+    const { state, reason, message, agentId, launchId, exitCode, exitSignal } = status;
+    sayJson({ ...head, ...own, state, reason, message, agentId, launchId, exitCode, exitSignal });
+  }
+
+  output(task: number, id: string, stream: Stream, data: Uint8Array): void {
+    const key = `${id} ${stream}`;
+    let decoder = this.#decoders.get(key);
+    if (decoder === undefined) this.#decoders.set(key, (decoder = new TextDecoder()));
+    this.#say(task, id, stream, decoder.decode(data, { stream: true }));
+  }
+
+  outputEnded(task: number, id: string, stream: Stream): void {
+    const rest = this.#decoders.get(`${id} ${stream}`)?.decode() ?? '';
+    this.#decoders.delete(`${id} ${stream}`);
+    if (rest !== '') this.#say(task, id, stream, rest);
+  }
+
+  notice(kind: string, text: string): void {
+    sayJson({ event: kind.replace(' ', '-'), time: new Date().toISOString(), text });
+  }
+
+  summary({ state, exitStatus, tookMs }: RunSummary): void {
+    const { frameworkId, tasks, stop } = state;
+    const ended = tasks.filter((task) => task.exitStatus !== undefined);
+    sayJson({
+      event: 'summary',
+      time: new Date().toISOString(),
+      frameworkId: frameworkId ?? null,
+      tasks: tasks.length,
+      well: ended.filter((task) => task.exitStatus === 0).length,
+      failed: ended.filter((task) => task.exitStatus !== 0).length,
+      notRun: tasks.length - ended.length,
+      stopped: stop?.why ?? null,
+      exitStatus,
+      seconds: Math.round(tookMs) / 1_000,
+    });
+  }
+
+  #say(task: number, id: string, stream: Stream, data: string): void {
+    if (data !== '') sayJson({ event: 'output', time: new Date().toISOString(), task, id, stream, data });
+  }
+}

@@ -1,0 +1,98 @@
+/** The state of a cluster, from what `up` wrote down and what the leading master says. */
+import type { AgentView } from '../protocol/operator-api.js';
+import { OperatorClient, RequestFailed } from '../runtime/client.js';
+import { silentLog } from '../runtime/log.js';
+import { isRunning } from '../runtime/up/identity.js';
+import { withoutLogin } from '../runtime/up/cluster.js';
+import { connectWorld } from '../runtime/world.js';
+import { unreachable, type Place } from './connection.js';
+import { resourcesRecord, shortResources } from './format.js';
+import type { StatusJson } from './json-schemas.js';
+import { hasColour, painter, table } from './output.js';
+import { Resources } from '../protocol/resources.js';
+
+/** Asks. Rejects when NATS cannot be reached; nobody leading is an answer. */
+export async function statusOf(place: Place, dir: string | null): Promise<StatusJson> {
+  const { cluster, credentials, principal, state } = place;
+  const world = await connectWorld({
+    credentials,
+    cluster,
+    role: 'operator',
+    principal,
+    log: silentLog,
+    onFatal: () => undefined,
+  }).catch((error: unknown) => {
+    throw unreachable(credentials, error);
+  });
+  try {
+    const client = new OperatorClient(world.ports, cluster, principal);
+    const leader = await client.leader();
+    const views = leader === undefined ? [] : await agentViews(client);
+    const epoch = leader?.epoch ?? 0;
+    const masters = state?.masters ?? (leader === undefined ? [] : [{ name: leader.name, pid: null, startTime: 0 }]);
+    const version = world.connection.info?.version ?? '';
+    return {
+      nats: { url: withoutLogin(credentials.url), version },
+      masters: masters.map(({ name, pid }) => ({ name, pid, leading: name === leader?.name, epoch })),
+      agents: agentRows(place, views),
+      dir,
+    };
+  } finally {
+    await world.close();
+  }
+}
+
+async function agentViews(client: OperatorClient): Promise<readonly AgentView[]> {
+  try {
+    return (await client.ask('GET_AGENTS', {})).getAgents.agents;
+  } catch (error) {
+    if (error instanceof RequestFailed && error.retryable) return [];
+    throw error;
+  }
+}
+
+/** Those that `up` runs, and those that have registered. */
+function agentRows({ state }: Place, views: readonly AgentView[]): StatusJson['agents'] {
+  const byName = new Map(views.filter(({ active }) => active).map((view) => [view.principal, view]));
+  const running = new Map((state?.agents ?? []).filter(isRunning).map(({ name, pid }) => [name, pid]));
+  const names = new Set([...running.keys(), ...byName.keys()]);
+  return [...names].sort(byNumber).map((name) => {
+    const view = byName.get(name);
+    return {
+      id: view?.agentInfo.id ?? null,
+      name,
+      pid: running.get(name) ?? null,
+      resources: resourcesRecord(view?.totalResources),
+    };
+  });
+}
+
+const byNumber = (a: string, b: string): number => a.length - b.length || (a < b ? -1 : 1);
+
+/** The same for people. */
+export function statusTable(status: StatusJson, where: string): string {
+  const paint = painter(hasColour(process.stdout));
+  const rows = [
+    ...status.masters.map(({ name, pid, leading, epoch }) => [
+      name,
+      'master',
+      String(pid ?? '-'),
+      leading ? paint('green', 'leading') : 'standing by',
+      leading ? `epoch ${epoch}` : '',
+    ]),
+    ...status.agents.map(({ id, name, pid, resources }) => [
+      name,
+      'agent',
+      String(pid ?? '-'),
+      id === null ? paint('yellow', 'not registered') : 'registered',
+      id === null ? '' : shortResources(Resources.parse(resourcesText(resources)).toArray()),
+    ]),
+  ];
+  const nats = `nats-server ${status.nats.version} at ${status.nats.url}`;
+  return [table(['NAME', 'ROLE', 'PID', 'STATE', ''], rows, paint), '', `${nats} · files in ${where}`].join('\n');
+}
+
+const resourcesText = (resources: Record<string, number | string>): string =>
+  Object.entries(resources)
+    .map(([name, value]) => `${name}:${value}`)
+    .join(';');

@@ -1,0 +1,23 @@
+/** How a supervisor and a process of the cluster understand each other: configuration in, exit status out. */
+import type { Timings } from '../protocol/limits.js';
+
+/** What a process is told; written by `up`, or by hand. */
+export interface ProcessConfig {
+  readonly role: 'master' | 'agent';
+  /** Its principal. */
+  readonly name: string;
+  readonly cluster: string;
+  /** File with `{url, user, password}`. */
+  readonly credentials: string;
+  readonly logLevel?: string;
+  readonly timings?: Partial<Timings>;
+  /** Agents: the work directory, its resources and attributes in Mesos' text form. */
+  readonly workDir?: string;
+  readonly resources?: string;
+  readonly attributes?: string;
+  /** Agents: containers started at a time. */
+  readonly maxStarting?: number;
+}
+
+/** Exit statuses that a supervisor tells apart: 0 is meant, the others ask for a new start. */
+export const EXIT = { stopped: 0, crashed: 70, unreachable: 69, steppedDown: 75 } as const;

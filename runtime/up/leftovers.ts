@@ -1,0 +1,74 @@
+/** Ends what a supervisor that is gone left running, by recorded identity and nothing else. Rule: UP-5. */
+import { existsSync, readdirSync } from 'node:fs';
+import { silentLog } from '../log.js';
+import { findServer } from '../nats/server-process.js';
+import { recoverContainers } from '../node/node-processes.js';
+import { bootId, endProcess, processesWithArgument, signalRecord, untilGone, type ProcessRecord } from './identity.js';
+import { journalFolder, processFile, workFolder, type ClusterLayout } from './layout.js';
+import { removeVoidLock } from './lock.js';
+import { readState, removeState } from './state.js';
+
+/** What was found and ended, in words such as `m1 (pid 12)`. */
+export type Ended = readonly string[];
+
+const MASTER_GRACE_MS = 5_000;
+
+/** Agents first, which kill their tasks; then masters, NATS last. To be called by whoever holds the lock, or knows that nobody does. */
+export async function endLeftovers(layout: ClusterLayout, agentGraceMs: number): Promise<Ended> {
+  const agents = findProcesses(layout, 'agents');
+  const masters = findProcesses(layout, 'masters');
+  await Promise.all(agents.map(({ record }) => endProcess(record, agentGraceMs)));
+  await endContainers(layout);
+  await Promise.all(masters.map(({ record }) => endProcess(record, MASTER_GRACE_MS)));
+  const server = await findServer({ runFolder: layout.nats.run }).catch(() => undefined);
+  await server?.stop();
+  removeState(layout.stateFile);
+  // Ours stays: it is void only when nobody holds it.
+  removeVoidLock(layout.lockFile);
+  const named = [...agents, ...masters].map(({ name, record }) => `${name} (pid ${record.pid})`);
+  return server === undefined ? named : [...named, `nats-server (pid ${server.pid})`];
+}
+
+/** All at once, without a word to any: the second Ctrl-C, or a supervisor that does not answer. */
+export async function killLeftovers(layout: ClusterLayout): Promise<void> {
+  const all = [...findProcesses(layout, 'agents'), ...findProcesses(layout, 'masters')];
+  for (const { record } of all) signalRecord(record, 'SIGKILL');
+  await Promise.all(all.map(({ record }) => untilGone(record, 10_000)));
+  await endContainers(layout);
+  const server = await findServer({ runFolder: layout.nats.run, stopTimeoutMs: 500 }).catch(() => undefined);
+  await server?.stop();
+  removeState(layout.stateFile);
+  removeVoidLock(layout.lockFile);
+}
+
+/** Kills what agents that are gone left running, as their journals say. */
+export async function endContainers(layout: ClusterLayout): Promise<void> {
+  await Promise.all(
+    namesIn(layout.agents).map(async (name) => {
+      const folder = journalFolder(layout, name);
+      if (existsSync(folder)) await recoverContainers(folder, silentLog);
+    }),
+  );
+}
+
+/** Those written down; and those that run with a configuration of this folder, started just before they could be. */
+function findProcesses(layout: ClusterLayout, role: 'masters' | 'agents'): { name: string; record: ProcessRecord }[] {
+  const state = readState(layout.stateFile);
+  const recorded = state !== undefined && state.bootId === bootId() ? state[role] : [];
+  const found = new Map<number, { name: string; record: ProcessRecord }>();
+  for (const { name, pid, startTime } of recorded) found.set(pid, { name, record: { pid, startTime } });
+  for (const file of namesIn(layout.processes)) {
+    const name = file.replace(/\.json$/, '');
+    if ((role === 'agents') !== existsSync(workFolder(layout, name))) continue;
+    for (const record of processesWithArgument(processFile(layout, name))) found.set(record.pid, { name, record });
+  }
+  return [...found.values()];
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}

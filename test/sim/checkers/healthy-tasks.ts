@@ -1,0 +1,38 @@
+/** AGT-4: no healthy task is killed by a fault of the control plane: each signal follows from a kill, a teardown, a time limit or the agent's own end. */
+import type { CommandExecutorEvent } from '../../../actors/framework/command-executor.js';
+import { registryKey } from '../../../protocol/registry.js';
+import type { Checker, Scene } from './checker.js';
+
+export function healthyTasks(scene: Scene): Checker {
+  const launched = new Map<string, { readonly taskId: string; readonly frameworkId: string }>();
+  const startedAtMs = new Map<string, number>();
+  const isExplained = (launchId: string, now: number): boolean => {
+    const { taskId, frameworkId } = launched.get(launchId) ?? { taskId: '', frameworkId: '' };
+    const framework = scene.registry.get(registryKey('framework', frameworkId)) as { removed?: boolean } | undefined;
+    if (framework === undefined || framework.removed === true) return true;
+    for (const own of scene.workloads.values()) {
+      const attempt = own.attempts.get(taskId);
+      if (attempt === undefined) continue;
+      const { maxCompletionMs = Infinity } = attempt.spec;
+      return attempt.killAsked || now - (startedAtMs.get(launchId) ?? Infinity) >= maxCompletionMs - 1;
+    }
+    return false;
+  };
+  return {
+    rules: ['AGT-4'],
+    onStep: ({ now, event }) => {
+      if (event.type === 'CONTAINER_STARTED') startedAtMs.set((event as unknown as { containerId: string }).containerId, now);
+    },
+    onEffect: (node, _host, effect) => {
+      if (effect.type === 'tell') {
+        const event = effect.event as CommandExecutorEvent;
+        if (event.type === 'agent.LAUNCH') launched.set(event.launchId, { taskId: event.task.taskId, frameworkId: event.frameworkId });
+        return;
+      }
+      if (effect.type !== 'signalContainer' || scene.cluster.agentState(node).stopping) return;
+      const { containerId, signal } = effect;
+      if (!isExplained(containerId, scene.cluster.clock.now()))
+        scene.fail('AGT-4', `${node.name} sends ${signal} to ${containerId}, and nobody asked for it`);
+    },
+  };
+}
