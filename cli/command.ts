@@ -8,21 +8,25 @@ import { note } from './output.js';
 /** What an action does; the number is the exit status, nothing is 0. */
 export type Action<Options> = (args: readonly string[], options: Options) => Promise<number | void>;
 
-/** Where the cluster is: on every command. */
-export function withConnection(command: Command): Command {
+/** Where the cluster is: on every command that asks it. */
+function withConnection(command: Command): Command {
   return command
     .optionsGroup('Where the cluster is:')
     .option('--dir <folder>', 'of a cluster on this machine (default: .tepui)')
     .option('--nats <url>', 'of any cluster, with a login if need be (default: $NATS_URL)')
     .option('--credentials <file>', 'with {"url", "user", "password"}')
-    .addOption(new Option('--cluster <name>', 'first token of every subject (default: tepui)').argParser(token))
-    .optionsGroup('Options:');
+    .addOption(new Option('--cluster <name>', 'first token of every subject (default: tepui)').argParser(token));
 }
 
-export const withJson = (command: Command): Command => command.option('--json', 'for programs: docs/cli.md has the schema');
+/** A command that asks a cluster: with `--json`, and the options that say which. */
+export function online<Options extends Common>(command: Command, action: Action<Options>, failure?: number): Command {
+  command.option('--json', 'for programs: docs/cli.md has the schema');
+  return run(withConnection(command), action, failure);
+}
 
 /** Gives `command` its action. Errors become lines on stderr and an exit status. */
 export function run<Options extends object>(command: Command, action: Action<Options>, failure?: number): Command {
+  command.showHelpAfterError(`(see: tepui help ${command.name()})`);
   return command.action(async (...all: unknown[]) => {
     const self = all.at(-1) as Command;
     try {

@@ -2,8 +2,13 @@
 import { Command } from 'commander';
 import { VERSION } from '../runtime/version.js';
 import { downCommand } from './commands/down.js';
+import { inspectCommand } from './commands/inspect.js';
+import { killCommand } from './commands/kill.js';
+import { agentsCommand, frameworksCommand, offersCommand, psCommand } from './commands/lists.js';
+import { logsCommand } from './commands/logs.js';
 import { runCommand } from './commands/run.js';
 import { statusCommand } from './commands/status.js';
+import { tapCommand } from './commands/tap.js';
 import { upCommand } from './commands/up.js';
 
 const HELP = `
@@ -15,6 +20,21 @@ A first round:
 
 Help for one command: tepui help run`;
 
+const COMMANDS = [
+  upCommand,
+  downCommand,
+  statusCommand,
+  runCommand,
+  psCommand,
+  logsCommand,
+  killCommand,
+  agentsCommand,
+  frameworksCommand,
+  offersCommand,
+  inspectCommand,
+  tapCommand,
+];
+
 export function tepui(): Command {
   const program = new Command('tepui')
     .description('A kernel for a pool of machines: two-level scheduling as actors on NATS.')
@@ -23,6 +43,6 @@ export function tepui(): Command {
     .showSuggestionAfterError()
     .showHelpAfterError('(tepui help shows what there is)')
     .addHelpText('after', HELP);
-  for (const add of [upCommand, downCommand, statusCommand, runCommand]) add(program);
+  for (const add of COMMANDS) add(program);
   return program;
 }

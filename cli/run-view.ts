@@ -32,7 +32,7 @@ export class PeopleView implements RunView {
   readonly #lines = new Map<string, PrefixedLines>();
   readonly #bar: SingleBar | undefined;
   readonly #paint = painter(hasColour(process.stdout));
-  #trouble: string[] = [];
+  readonly #trouble: { task: number; text: string }[] = [];
   #done = 0;
   #failed = 0;
   #running = 0;
@@ -79,13 +79,14 @@ export class PeopleView implements RunView {
     this.#bar?.update(this.#done, { running: Math.max(0, this.#running), failed: this.#failed });
   }
 
-  #onEnd({ id, status, exitStatus }: Extract<RunEvent, { event: 'ended' }>): void {
+  #onEnd({ task, id, status, exitStatus }: Extract<RunEvent, { event: 'ended' }>): void {
     this.#done += 1;
     if (!isLostForUs(status)) this.#running -= 1;
     if (exitStatus !== 0) this.#failed += 1;
     const trouble = troubleOf(status);
-    if (trouble !== undefined) this.#trouble.push(`${id} ${trouble}`);
-    else if (exitStatus !== 0 && this.#count > 1) this.#trouble.push(`${id} exited with ${exitStatus}`);
+    const own = exitStatus !== 0 && this.#count > 1 ? `exited with ${exitStatus}` : undefined;
+    const text = trouble ?? own;
+    if (text !== undefined) this.#trouble.push({ task, text: `${id} ${text}` });
   }
 
   output(task: number, _id: string, stream: Stream, data: Uint8Array): void {
@@ -103,13 +104,18 @@ export class PeopleView implements RunView {
 
   summary({ state, tookMs }: RunSummary): void {
     this.#bar?.stop();
-    for (const line of this.#trouble.slice(0, MOST_NAMED)) note(line);
+    const inOrder = this.#trouble.sort((a, b) => a.task - b.task);
+    for (const { text } of inOrder.slice(0, MOST_NAMED)) note(text);
     const more = this.#trouble.length - MOST_NAMED;
     if (more > 0) note(`and ${more} more`);
     if (this.#count === 1) return;
-    const well = state.tasks.filter(({ exitStatus }) => exitStatus === 0).length;
+    const count = (is: (exitStatus: number | undefined) => boolean): number =>
+      state.tasks.filter(({ exitStatus }) => is(exitStatus)).length;
+    const notRun = count((exitStatus) => exitStatus === undefined);
+    const parts = [`${count((exitStatus) => exitStatus === 0)} finished`, `${this.#failed} failed`];
+    if (notRun > 0) parts.push(`${notRun} not run`);
     const took = tookMs < 10_000 ? `${(tookMs / 1_000).toFixed(1)}s` : span(tookMs);
-    note(`${this.#count} tasks: ${well} well, ${this.#count - well} not, in ${took}`);
+    note(`${this.#count} tasks: ${parts.join(', ')}, in ${took}`);
   }
 
   #linesOf(task: number, stream: Stream): PrefixedLines {
@@ -178,7 +184,7 @@ export class JsonView implements RunView {
       time: new Date().toISOString(),
       frameworkId: frameworkId ?? null,
       tasks: tasks.length,
-      well: ended.filter((task) => task.exitStatus === 0).length,
+      finished: ended.filter((task) => task.exitStatus === 0).length,
       failed: ended.filter((task) => task.exitStatus !== 0).length,
       notRun: tasks.length - ended.length,
       stopped: stop?.why ?? null,

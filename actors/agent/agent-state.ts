@@ -29,6 +29,8 @@ export interface LaunchRow {
   readonly updates: TaskStatus[];
   /** Tries of the first update in this session. */
   attempt: number;
+  /** Message that led to what it does now: its RUN_TASK, or the last KILL_TASK. */
+  cause: string | undefined;
 }
 
 export interface AgentState extends ActorState {

@@ -49,17 +49,19 @@ function onAdmitted(state: AgentState, event: MasterToAgentMessage): Effects {
 }
 
 /** A launchId that has been seen is refused, whatever became of it. Rule: LCH-1. */
-function onRunTask(state: AgentState, { body }: MessageOf<MasterToAgentMessage, 'master.RUN_TASK'>): Effects {
+function onRunTask(state: AgentState, { body, meta, now }: MessageOf<MasterToAgentMessage, 'master.RUN_TASK'>): Effects {
   const { frameworkId, launchId, task, frameworkInfo } = body;
   if (state.launches.has(launchId) || state.ended.has(launchId)) return NOTHING;
-  newLaunch(state, { launchId, taskId: task.taskId, frameworkId });
+  // What is started now nobody would kill.
+  if (state.stopping) return disown(state, { frameworkId, taskId: task.taskId, launchId }, now);
+  newLaunch(state, { launchId, taskId: task.taskId, frameworkId }, meta.id);
   const capabilities = frameworkInfo.capabilities ?? [];
   const sendKilling = capabilities.some((capability) => capability.type === 'TASK_KILLING_STATE');
   const agentId = state.agentId ?? '';
   return [tell({ type: 'agent.LAUNCH', launchId, frameworkId, agentId, task, sendKilling })];
 }
 
-function onKillTask(state: AgentState, { body, now }: MessageOf<MasterToAgentMessage, 'master.KILL_TASK'>): Effects {
+function onKillTask(state: AgentState, { body, meta, now }: MessageOf<MasterToAgentMessage, 'master.KILL_TASK'>): Effects {
   const { frameworkId, taskId, killPolicy } = body;
   const launchId =
     body.launchId ??
@@ -67,7 +69,9 @@ function onKillTask(state: AgentState, { body, now }: MessageOf<MasterToAgentMes
   if (launchId === undefined) return NOTHING;
   const row = state.launches.get(launchId);
   if (row === undefined) return disown(state, { frameworkId, taskId, launchId }, now);
-  return isTerminal(row.state) ? NOTHING : [tell({ type: 'agent.KILL', launchId, killPolicy })];
+  if (isTerminal(row.state)) return NOTHING;
+  row.cause = meta.id;
+  return [tell({ type: 'agent.KILL', launchId, killPolicy })];
 }
 
 /** Kills what a framework runs, or everything. */
@@ -137,6 +141,8 @@ function onDue(state: AgentState, key: string, now: number): Effects {
 /** An orderly end: nothing new, everything running is killed. Until launches outlive the agent they must not be left behind. */
 export function onStop(state: AgentState, { now }: Stamp): Effects {
   state.stopping = true;
+  // It may be what brought us here; from here on it says that the time is up.
+  state.need = 'nothing';
   state.deadlines.set('end', now + 2 * state.config.timings.killGraceMs + 2_000);
   return killAll(state);
 }

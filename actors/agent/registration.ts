@@ -109,8 +109,8 @@ export function onRegistered(state: AgentState, event: Registered): Effects {
     ...effects,
     ...(isNew ? checkpoint(state) : NOTHING),
     log('info', 'registered', { agentId: body.agentId, session: meta.session }),
-    ...answerLaunches(state, launches, now),
     ...sendOutstanding(state, now),
+    ...answerLaunches(state, launches, now),
   ];
 }
 

@@ -11,8 +11,8 @@ import type { AgentState, LaunchRow } from './agent-state.js';
 /** Launches that are over are remembered up to this many, the oldest forgotten first. */
 const MAX_ENDED = 200_000;
 
-export function newLaunch(state: AgentState, { launchId, taskId, frameworkId }: LaunchRef): LaunchRow {
-  const row: LaunchRow = { launchId, taskId, frameworkId, state: 'TASK_STAGING', updates: [], attempt: 0 };
+export function newLaunch(state: AgentState, { launchId, taskId, frameworkId }: LaunchRef, cause?: string): LaunchRow {
+  const row: LaunchRow = { launchId, taskId, frameworkId, state: 'TASK_STAGING', updates: [], attempt: 0, cause };
   state.launches.set(launchId, row);
   return row;
 }
@@ -50,7 +50,7 @@ function send(state: AgentState, row: LaunchRow, now: number): Effects {
   row.attempt += 1;
   const body = { agentId: state.agentId, frameworkId: row.frameworkId, status, latestState: row.state };
   const to = { row: 'masterAgent' as const, parameters: { principal: state.config.name } };
-  return [publish(to, 'STATUS_UPDATE', body, { session: link.session, epoch })];
+  return [publish(to, 'STATUS_UPDATE', body, { session: link.session, epoch, cause: row.cause })];
 }
 
 export function onUpdateDue(state: AgentState, launchId: string, now: number): Effects {

@@ -9,6 +9,7 @@ import { Deadlines } from '../deadlines.js';
 import { log, NOTHING, publish, type Effect, type Effects } from '../effect.js';
 import type { LeaderMessage, MasterToSchedulerMessage, MessageOf, Stamp } from '../events.js';
 import { unreachable } from '../invariant.js';
+import type { TaskStatus } from '../../protocol/task.js';
 import * as member from '../member.js';
 import type { ActorState } from '../perform.js';
 import type { Call, Calls, Scheduler } from './scheduler.js';
@@ -193,13 +194,27 @@ function onAdmitted(
   }
 }
 
+/**
+ * UNREACHABLE is a guess, and it must be asked for something better: 1. a launch is lost on its way to the master; 2. asked
+ * for it, the master, which cannot know that the absent agent has it not, says UNREACHABLE; 3. the agent comes back and has
+ * nothing to say of a launch that neither it nor the master has heard of. Rule: REC-1.
+ */
+function noteFate(state: SchedulerState, { taskId, agentId, state: fate }: TaskStatus, { now, random }: Stamp): void {
+  state.unsure.delete(taskId);
+  if (fate === 'TASK_UNREACHABLE' && agentId !== undefined) {
+    state.live.set(taskId, agentId);
+    state.unsure.add(taskId);
+    state.deadlines.setEarliest('reconcile', now + backoffMs(++state.reconciles, 500, 30_000, random));
+  }
+  if (state.unsure.size === 0) state.deadlines.clear('reconcile');
+  if (isTerminal(fate)) state.live.delete(taskId);
+}
+
 /** First the scheduler's own decision, then the acknowledgement. Rule: UPD-2. */
 function onUpdate(state: SchedulerState, event: MessageOf<MasterToSchedulerMessage, 'master.UPDATE'>): Effects {
   const { status } = event.body.update;
   const { taskId, agentId, uuid, launchId } = status;
-  state.unsure.delete(taskId);
-  if (state.unsure.size === 0) state.deadlines.clear('reconcile');
-  if (isTerminal(status.state)) state.live.delete(taskId);
+  noteFate(state, status, event);
   const calls = state.config.scheduler.onUpdate(state.config.own, status, event);
   const effects = perform(state, calls, event, event.meta.id);
   if (uuid === undefined || agentId === undefined || state.frameworkId === undefined) return effects;

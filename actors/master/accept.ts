@@ -23,16 +23,20 @@ import { taskError, taskResources, tasksOf } from './validation.js';
 
 type Accept = MessageOf<SchedulerMessage, 'scheduler.ACCEPT'>;
 
-/** What the walk over the operations carries. */
-interface Walk {
+/** Whom a call comes from, and when. */
+interface Context {
   readonly state: MasterState;
   readonly framework: FrameworkRow;
+  readonly cause: string;
+  readonly now: number;
+}
+
+/** What the walk over the operations carries. */
+interface Walk extends Context {
   readonly agent: AgentRow;
   readonly role: string;
   remaining: Resources;
   readonly launched: Set<string>;
-  readonly cause: string;
-  readonly now: number;
 }
 
 export function onAccept(state: MasterState, framework: FrameworkRow, { meta, body, now }: Accept): Effects {
@@ -46,7 +50,7 @@ export function onAccept(state: MasterState, framework: FrameworkRow, { meta, bo
     for (const row of new Set(rows)) state.allocator.recover(row.frameworkId, row.agentId, row.resources);
     gatherAllocation(state, now);
     const context = { state, framework, cause: meta.id, now };
-    return tasksOf(operations).map((task) => failure(context, task, 'TASK_DROPPED', 'REASON_INVALID_OFFERS', wrong));
+    return operations.flatMap((operation) => drop(context, operation, wrong));
   }
   const first = rows[0] as OfferRow;
   const agent = state.agents.get(first.agentId) as AgentRow;
@@ -59,6 +63,13 @@ export function onAccept(state: MasterState, framework: FrameworkRow, { meta, bo
     gatherAllocation(state, now);
   }
   return effects;
+}
+
+/** Of an ACCEPT without valid offers everything is dropped, with a word on each task and on each operation that has an id. */
+function drop(context: Context, operation: Operation, wrong: string): Effects {
+  const tasks = tasksOf([operation]);
+  if (tasks.length === 0) return operationError(context, operation, wrong);
+  return tasks.map((task) => failure(context, task, 'TASK_DROPPED', 'REASON_INVALID_OFFERS', wrong));
 }
 
 /** All must pass, else the whole call is dropped. Rule: ACC-1. */
@@ -94,15 +105,23 @@ function apply(walk: Walk, operation: Operation): Effects {
       return tasks.map((task) => failure(walk, task, 'TASK_ERROR', 'REASON_TASK_GROUP_INVALID', wrong));
     }
     default:
-      return operationError(walk, operation);
+      return operationError(walk, operation, `${operation.type} is not supported yet.`);
   }
 }
 
-/** Operations whose behaviour is not there yet are refused with a word, where the framework asked for one. */
-function operationError({ state, framework, agent, cause }: Walk, { id, type }: Operation): Effects {
+/** An operation that is refused is refused with a word, where the framework asked for one. */
+function operationError(
+  { state, framework, agent, cause }: Context & { readonly agent?: AgentRow },
+  { id }: Operation,
+  message: string,
+): Effects {
   if (id === undefined) return NOTHING;
-  const message = `${type} is not supported yet.`;
-  const status = { operationId: id, state: 'OPERATION_ERROR', message, agentId: agent.agentId } as const;
+  const status = {
+    operationId: id,
+    state: 'OPERATION_ERROR' as const,
+    message,
+    ...(agent !== undefined && { agentId: agent.agentId }),
+  };
   return [toScheduler(state, framework, 'UPDATE_OPERATION_STATUS', { updateOperationStatus: { status } }, cause)];
 }
 
@@ -209,7 +228,7 @@ function dropUnsent(state: MasterState, task: TaskRow): Effects {
 
 /** A task that will not be launched: a status of the master's own. */
 function failure(
-  { state, framework, cause, now }: Pick<Walk, 'state' | 'framework' | 'cause' | 'now'>,
+  { state, framework, cause, now }: Context,
   task: TaskInfo,
   to: TaskState,
   reason: StatusReason,

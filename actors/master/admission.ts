@@ -41,6 +41,8 @@ export function admitFramework(
   now: number,
 ): { framework: FrameworkRow } | { refused: Effects } {
   const framework = state.frameworks.get(frameworkId);
+  // Until its removal is stored it may still not come to be: silence, and the scheduler asks again.
+  if (framework?.removed === true && !framework.removalStored) return { refused: NOTHING };
   if (framework === undefined || framework.removed) {
     const code = framework !== undefined || state.completedFrameworks.has(frameworkId);
     const caller = { principal: meta.principal, frameworkId, link: { session: meta.session } };

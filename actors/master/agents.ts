@@ -1,5 +1,5 @@
 /** Agents: admission, registration, return, silence. Rules: AGT-1 to AGT-5, LNK-1. */
-import { agentIdOf } from '../../protocol/ids.js';
+import { agentIdOf, epochOf, NO_SESSION } from '../../protocol/ids.js';
 import { registryKey, REGISTRY_VERSION, type AgentRecord } from '../../protocol/registry.js';
 import { Resources, resourcesError } from '../../protocol/resources.js';
 import { isTerminal } from '../../protocol/task-state.js';
@@ -56,6 +56,9 @@ export function onReregister(state: MasterState, { meta, body, now }: Reregister
   if (agent !== undefined && agent.principal !== meta.principal)
     return [log('warn', 'agent id of another principal', { agentId, principal: meta.principal })];
   if (agent?.state === 'ADMITTING' || (agent !== undefined && isOldQuestion(meta.id, agent.arrivalId))) return NOTHING;
+  // Agents of this term are known until it ends; under an id that is still to be minted another would meet it later.
+  if (agent === undefined && epochOf(agentId) === state.epoch)
+    return [log('warn', 'agent id that was never minted', { agentId, principal: meta.principal })];
   const effects: Effect[] = [];
   for (const task of body.tasks) {
     const row = state.tasks.get(task.launchId);
@@ -81,12 +84,13 @@ function admitAndAnswer(
   const { meta, agentInfo, version } = arrival;
   let agent = state.agents.get(agentId);
   const isNew = agent === undefined;
+  let replaced: Effects = NOTHING;
   if (agent === undefined) {
     agent = newAgentRow(agentId, meta.principal, agentInfo);
     state.agents.set(agentId, agent);
     const before = state.agentsByPrincipal.get(meta.principal);
     state.agentsByPrincipal.set(meta.principal, agent);
-    if (before !== undefined) before.state = 'UNREACHABLE';
+    if (before !== undefined) replaced = markUnreachable(state, before, arrival.now);
   }
   const settle = (): Effects => welcome(state, agent, arrival, answer);
   agent.version = version;
@@ -96,10 +100,11 @@ function admitAndAnswer(
   const back = agent.state;
   if (isNew) agent.state = 'ADMITTING';
   const record: AgentRecord = { schemaVersion: REGISTRY_VERSION, agentId, principal: meta.principal, agentInfo };
-  return persist(state, [{ key: registryKey('agent', agentId), record }], () => {
+  const admission = persist(state, [{ key: registryKey('agent', agentId), record }], () => {
     if (agent.state === 'ADMITTING') agent.state = back;
     return settle();
   });
+  return [...replaced, ...admission];
 }
 
 /** Begins the session and says what the registry has for the agent; from here on it gets offers. Rules: AGT-2, LCH-2, LCH-3. */
@@ -178,8 +183,11 @@ export function heartbeatAgents(state: MasterState, now: number): Effects {
 }
 
 function markUnreachable(state: MasterState, agent: AgentRow, now: number): Effects {
-  if (agent.state !== 'REGISTERED') return NOTHING;
+  const wasThere = agent.state === 'REGISTERED';
   agent.state = 'UNREACHABLE';
+  if (!wasThere) return NOTHING;
+  // If it speaks on, it is asked to register: what it says counts once both sides know that it is back.
+  agent.link.session = NO_SESSION;
   agent.unreachableAtMs = now;
   state.allocator.setAgentActive(agent.agentId, false);
   const effects: Effect[] = [log('warn', 'agent unreachable', { agentId: agent.agentId })];

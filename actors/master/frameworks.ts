@@ -1,7 +1,7 @@
 /** Frameworks: subscription, return, silence, teardown. Rules: FRW-1 to FRW-6, LNK-1 to LNK-3. */
 import { errorBody } from '../../protocol/errors.js';
 import { roleError, type FrameworkInfo } from '../../protocol/framework.js';
-import { frameworkIdOf, NO_SESSION } from '../../protocol/ids.js';
+import { epochOf, frameworkIdOf, NO_SESSION } from '../../protocol/ids.js';
 import { registryKey, REGISTRY_VERSION, type FrameworkRecord } from '../../protocol/registry.js';
 import { log, NOTHING, type Effect, type Effects } from '../effect.js';
 import type { MessageOf, Meta, SchedulerMessage } from '../events.js';
@@ -26,6 +26,7 @@ export function newFrameworkRow(frameworkId: string, principal: string, info: Fr
     recovered: false,
     removed: false,
     removalStored: false,
+    removalAnswers: [],
     asker: undefined,
     askerSince: 0,
     stored: false,
@@ -75,7 +76,11 @@ export function onSubscribe(state: MasterState, { meta, body, now }: Subscribe):
   const known = named === undefined ? askedBefore(state, meta) : state.frameworks.get(named);
   if (known !== undefined && known.principal !== meta.principal)
     return refuse(state, meta, known.frameworkId, 'WRONG_PRINCIPAL');
-  if (known?.removed === true) return refuse(state, meta, known.frameworkId, 'FRAMEWORK_REMOVED');
+  // Until its removal is stored it may still not come to be: silence, and the scheduler asks again.
+  if (known?.removed === true)
+    return known.removalStored ? refuse(state, meta, known.frameworkId, 'FRAMEWORK_REMOVED') : NOTHING;
+  if (known === undefined && named !== undefined && epochOf(named) === state.epoch)
+    return refuse(state, meta, named, wasMinted(state, named) ? 'FRAMEWORK_REMOVED' : 'UNKNOWN_FRAMEWORK');
   if (known !== undefined && isOldQuestion(meta.id, known.arrivalId)) return NOTHING;
   const frameworkId = known?.frameworkId ?? named ?? frameworkIdOf(state.masterId, ++state.counters.framework);
   const framework = known ?? newFrameworkRow(frameworkId, meta.principal, { ...info, id: frameworkId });
@@ -94,6 +99,10 @@ export function onSubscribe(state: MasterState, { meta, body, now }: Subscribe):
     return framework.removed ? NOTHING : welcome(state, framework, arrival);
   });
 }
+
+/** Whether an id of this term was minted; one that was and has no row any more is of a removed framework. Rule: FRW-3. */
+const wasMinted = (state: MasterState, frameworkId: string): boolean =>
+  Number(frameworkId.slice(state.masterId.length + 1)) <= state.counters.framework;
 
 /**
  * A new scheduler that asks again gets the framework of its first question. 1. It asks, and the registry is slow. 2. It
@@ -189,7 +198,9 @@ export function teardown(
   then: () => Effects = () => NOTHING,
 ): Effects {
   const { frameworkId } = framework;
-  if (framework.removed) return then();
+  if (framework.removalStored) return then();
+  framework.removalAnswers.push(then);
+  if (framework.removed) return NOTHING;
   framework.removed = true;
   framework.suppressed = true;
   state.deadlines.clear(`failover:${frameworkId}`);
@@ -203,7 +214,8 @@ export function teardown(
     for (const agent of state.agents.values())
       if (agent.state === 'REGISTERED' && [...agent.tasks.values()].some((task) => task.frameworkId === frameworkId))
         effects.push(toAgent(state, agent, 'SHUTDOWN_FRAMEWORK', { frameworkId }));
-    return [...effects, ...then(), ...removeIfDone(state, frameworkId)];
+    const answers = framework.removalAnswers.splice(0).flatMap((answer) => answer());
+    return [...effects, ...answers, ...removeIfDone(state, frameworkId)];
   });
 }
 

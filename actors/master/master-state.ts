@@ -61,6 +61,8 @@ export interface FrameworkRow extends Peer {
   removed: boolean;
   /** Whether the registry has the removal: only then may agents hear of it. Rule: REG-3. */
   removalStored: boolean;
+  /** What waits for that. */
+  readonly removalAnswers: (() => Effects)[];
   /** The instance of the scheduler that subscribed last, as far as its questions name it. */
   asker: string | undefined;
   /** Counter of the first session of that instance in this term: sessions before it were another instance's. */
@@ -96,7 +98,7 @@ export interface TaskRow {
   acknowledged: boolean;
   /** Whether its resources went back already: they do when the latest state is terminal. */
   recovered: boolean;
-  killRequested: { readonly killPolicy?: KillPolicy | undefined } | undefined;
+  killRequested: { readonly killPolicy?: KillPolicy | undefined; readonly cause?: string | undefined } | undefined;
   /** Its deletion is on its way to the registry. */
   deleting: boolean;
   startedAtMs: number;

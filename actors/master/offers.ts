@@ -73,18 +73,23 @@ export function dropOffer(state: MasterState, row: OfferRow): void {
 }
 
 /** Takes offers back without a word: their framework is gone or begins anew. */
-export function discardOffers(state: MasterState, rows: Iterable<OfferRow>, now: number): void {
+export function discardOffers(state: MasterState, rows: Iterable<OfferRow>, now: number, refused?: Refusal): void {
   for (const row of [...rows]) {
     dropOffer(state, row);
-    state.allocator.recover(row.frameworkId, row.agentId, row.resources);
+    state.allocator.recover(row.frameworkId, row.agentId, row.resources, refused);
     gatherAllocation(state, now);
   }
 }
 
 /** Takes offers back and says so. Rule: OFR-3. */
-export function withdrawOffers(state: MasterState, rows: Iterable<OfferRow>, now: number): Effects {
+export function withdrawOffers(
+  state: MasterState,
+  rows: Iterable<OfferRow>,
+  now: number,
+  refused?: Refusal,
+): Effects {
   const taken = [...rows];
-  discardOffers(state, taken, now);
+  discardOffers(state, taken, now, refused);
   return taken.flatMap(({ frameworkId, offerId }): Effect[] => {
     const framework = state.frameworks.get(frameworkId);
     return framework?.connected === true ? [toScheduler(state, framework, 'RESCIND', { rescind: { offerId } })] : [];
@@ -97,7 +102,10 @@ export function onOfferDue(state: MasterState, offerId: string, now: number): Ef
   if (row === undefined) return NOTHING;
   const { offerMaxMs, offerLeaseMs } = state.config.timings;
   const isOld = now - row.madeAtMs >= offerMaxMs;
-  if (isOld || state.allocator.isWanted(row.agentId, row.frameworkId, now)) return withdrawOffers(state, [row], now);
+  if (isOld || state.allocator.isWanted(row.agentId, row.frameworkId, now)) {
+    // As if it had been declined without a filter: who sits on offers holds nothing else, and would be offered the same again.
+    return withdrawOffers(state, [row], now, { role: row.role, nowMs: now, untilMs: now });
+  }
   state.deadlines.set(`offer:${offerId}`, Math.min(row.madeAtMs + offerMaxMs, now + offerLeaseMs / 10));
   return NOTHING;
 }

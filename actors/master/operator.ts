@@ -53,6 +53,9 @@ function viewMaster(state: MasterState) {
   return { getMaster: { masterInfo, epoch, electedTime: time(electedAtMs) } };
 }
 
+/** What is not stored yet may still not come to be: views skip it. Rule: REG-3. */
+const storedOf = (rows: ReadonlyMap<string, TaskRow>): TaskRow[] => [...rows.values()].filter(({ stored }) => stored);
+
 const sum = (rows: Iterable<TaskRow | OfferRow>): Resource[] => {
   let total = Resources.empty;
   for (const row of rows) if (!('recovered' in row && row.recovered)) total = total.add(row.resources);
@@ -67,9 +70,9 @@ const viewAgent = (agent: AgentRow): AgentView => ({
   version: agent.version,
   ...times(agent),
   totalResources: agent.total.toArray(),
-  allocatedResources: sum(agent.tasks.values()),
+  allocatedResources: sum(storedOf(agent.tasks)),
   offeredResources: sum(agent.offers.values()),
-  tasks: agent.tasks.size,
+  tasks: storedOf(agent.tasks).length,
 });
 
 const viewFramework = (framework: FrameworkRow): FrameworkView => ({
@@ -80,18 +83,17 @@ const viewFramework = (framework: FrameworkRow): FrameworkView => ({
   recovered: framework.recovered,
   suppressed: framework.suppressed,
   ...times(framework),
-  allocatedResources: sum(framework.tasks.values()),
+  allocatedResources: sum(storedOf(framework.tasks)),
   offeredResources: sum(framework.offers.values()),
   offers: framework.offers.size,
-  tasks: framework.tasks.size,
+  tasks: storedOf(framework.tasks).length,
 });
 
 function viewTasks(state: MasterState, { body }: MessageOf<OperatorMessage, 'operator.GET_TASKS'>) {
   const { frameworkId, taskId, completed = false } = body.getTasks ?? {};
   const isAsked = (task: { frameworkId: string; taskId: string }): boolean =>
     (frameworkId === undefined || task.frameworkId === frameworkId) && (taskId === undefined || task.taskId === taskId);
-  // What is not stored yet may still not come to be: views skip it. Rule: REG-3.
-  const tasks = [...state.tasks.values()].filter((task) => task.stored && isAsked(task)).map(viewTask);
+  const tasks = storedOf(state.tasks).filter(isAsked).map(viewTask);
   return { tasks, completedTasks: completed ? state.completedTasks.filter(isAsked) : [] };
 }
 
@@ -111,7 +113,7 @@ function onKillTask(state: MasterState, { meta, body }: MessageOf<OperatorMessag
     return reply('masterOperator', meta, 'ERROR', errorBody('AMBIGUOUS_TASK', `Frameworks: ${ids}.`), state.epoch);
   }
   const answer = { killTask: { frameworkId: task.frameworkId, taskId, agentId: task.agentId } };
-  return [...requestKill(state, task, killPolicy), ...reply('masterOperator', meta, 'KILL_TASK', answer, state.epoch)];
+  return [...requestKill(state, task, killPolicy, meta.id), ...reply('masterOperator', meta, 'KILL_TASK', answer, state.epoch)];
 }
 
 /** Answered once the removal is stored. Rule: REG-3. */

@@ -3,7 +3,7 @@ import { hex } from '../../protocol/ids.js';
 import { registryKey } from '../../protocol/registry.js';
 import type { StatusReason, Task, TaskState, TaskStatus } from '../../protocol/task.js';
 import { isLegalMove, isTerminal } from '../../protocol/task-state.js';
-import { NOTHING, type Effect, type Effects } from '../effect.js';
+import { log, NOTHING, type Effect, type Effects } from '../effect.js';
 import type { AgentMessage, MessageOf, SchedulerMessage } from '../events.js';
 import { admitAgent } from './admission.js';
 import { persist, type FrameworkRow, type MasterState, type TaskRow } from './master-state.js';
@@ -58,6 +58,8 @@ export function onStatusUpdate(state: MasterState, event: MessageOf<AgentMessage
   const { status, latestState, frameworkId } = body;
   const launchId = status.launchId;
   const task = launchId === undefined ? undefined : state.tasks.get(launchId);
+  if (task !== undefined && (task.agentId !== body.agentId || task.frameworkId !== frameworkId))
+    return [log('warn', 'an update of a launch of another agent or framework', { agentId: body.agentId, launchId })];
   if (task !== undefined) {
     moveTask(state, task, latestState, now);
     task.status = status;
@@ -68,6 +70,9 @@ export function onStatusUpdate(state: MasterState, event: MessageOf<AgentMessage
     if (status.state === 'TASK_RUNNING') task.startedAtMs ||= now;
   }
   const framework = state.frameworks.get(frameworkId);
+  // 1. A framework is to be removed, and the write is on its way. 2. An update is acknowledged in its name. 3. The leader
+  // dies, and the write with it: the framework lives on under the next one and is never told. So wait for the write.
+  if (framework?.removed === true && !framework.removalStored) return NOTHING;
   if (framework === undefined || framework.removed)
     return task === undefined ? acknowledgeToAgent(state, body.agentId, { frameworkId, status }) : endTask(state, task);
   if (!framework.connected) return NOTHING;
@@ -168,17 +173,22 @@ export function viewTask(task: TaskRow): Task {
 export function onKill(
   state: MasterState,
   framework: FrameworkRow,
-  { body, now }: MessageOf<SchedulerMessage, 'scheduler.KILL'>,
+  { meta, body, now }: MessageOf<SchedulerMessage, 'scheduler.KILL'>,
 ): Effects {
   const { taskId, agentId, killPolicy } = body.kill;
   const task = framework.tasks.get(taskId);
   if (task === undefined) return reconcileOne(state, framework, taskId, agentId, now);
   if (agentId !== undefined && agentId !== task.agentId) return NOTHING;
-  return requestKill(state, task, killPolicy);
+  return requestKill(state, task, killPolicy, meta.id);
 }
 
-export function requestKill(state: MasterState, task: TaskRow, killPolicy?: TaskRow['killPolicy']): Effects {
-  task.killRequested = { killPolicy };
+export function requestKill(
+  state: MasterState,
+  task: TaskRow,
+  killPolicy: TaskRow['killPolicy'],
+  cause: string,
+): Effects {
+  task.killRequested = { killPolicy, cause };
   return forwardKill(state, task);
 }
 
@@ -188,7 +198,8 @@ export function forwardKill(state: MasterState, task: TaskRow): Effects {
   if (task.killRequested === undefined || agent?.state !== 'REGISTERED' || !task.stored) return NOTHING;
   const { frameworkId, taskId, launchId, killRequested } = task;
   const killPolicy = killRequested.killPolicy ?? task.killPolicy;
-  return [toAgent(state, agent, 'KILL_TASK', { frameworkId, taskId, launchId, ...(killPolicy && { killPolicy }) })];
+  const body = { frameworkId, taskId, launchId, ...(killPolicy && { killPolicy }) };
+  return [toAgent(state, agent, 'KILL_TASK', body, killRequested.cause)];
 }
 
 /** Explicit for the tasks named, else implicit for all that are known. Silence means "ask again". Rule: REC-1. */

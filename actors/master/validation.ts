@@ -29,15 +29,15 @@ const CHECKS: readonly TaskCheck[] = [
     task.agentId === agentId ? undefined : `the task names agent ${task.agentId}, the offers are of ${agentId}`,
   (task) => (negative(task.killPolicy?.gracePeriod) ? 'killPolicy.gracePeriod is negative' : undefined),
   (task) => (negative(task.maxCompletionTime) ? 'maxCompletionTime is negative' : undefined),
-  (task) => ((task.resources ?? []).length === 0 ? 'the task asks for no resources' : undefined),
   (task) => resourcesError(task.resources ?? []),
+  (task) => (Resources.of(task.resources ?? []).isEmpty ? 'the task asks for no resources' : undefined),
+  (task) => commandError(task),
+  (task) => (task.container === undefined ? undefined : 'containers with an image or volumes are not supported yet'),
   (task) =>
     (task.command === undefined) === (task.executor === undefined)
       ? 'exactly one of command and executor must be set'
       : undefined,
   (task) => (task.executor === undefined ? undefined : 'custom executors are not supported yet'),
-  (task) => (task.container === undefined ? undefined : 'containers with an image or volumes are not supported yet'),
-  (task) => commandError(task),
   (task, { remaining, role }) => {
     const wanted = taskResources(task, role);
     return remaining.contains(wanted)
@@ -50,9 +50,10 @@ function commandError({ command }: TaskInfo): string | undefined {
   if (command === undefined) return undefined;
   if ((command.shell ?? true) && command.value === undefined) return 'command.value is missing';
   if ((command.uris ?? []).length > 0) return 'command.uris are not supported yet';
-  for (const variable of command.environment?.variables ?? [])
-    if ((variable.type ?? 'VALUE') === 'VALUE' && variable.value === undefined)
-      return `environment variable ${variable.name} has no value`;
+  for (const { name, type = 'VALUE', value } of command.environment?.variables ?? []) {
+    if (type === 'SECRET') return `environment variable ${name} is a secret; secrets are not supported yet`;
+    if (value === undefined) return `environment variable ${name} has no value`;
+  }
   return undefined;
 }
 

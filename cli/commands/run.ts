@@ -1,7 +1,7 @@
 /** `tepui run`: a command on the cluster, once or many times, with its output and its exit status. Rules: RUN-1 to RUN-8. */
 import { randomBytes } from 'node:crypto';
 import type { Command } from 'commander';
-import { amount, repeated, run, whole, withConnection, withJson, type Common } from '../command.js';
+import { amount, online, repeated, whole, type Common } from '../command.js';
 import { asOperator, placeOf } from '../connection.js';
 import { RUN_STATUS } from '../run-end.js';
 import { RunJob } from '../run-job.js';
@@ -21,7 +21,7 @@ Exit status: the task's own · 128+n when signal n ended it · 124 it ran out of
 With -n: that of the first task, in their order, that did not end with 0.`;
 
 export function runCommand(program: Command): void {
-  const command = withJson(withConnection(program.command('run')))
+  const command = program.command('run')
     .summary('run a command on the cluster')
     .description('Runs a command as one or many tasks, shows their output, and ends as they end.')
     .argument('<command...>', 'program and arguments, after --')
@@ -37,7 +37,7 @@ export function runCommand(program: Command): void {
     .option('--grace <seconds>', 'between SIGTERM and SIGKILL, when one is killed (default: 3)', amount)
     .option('--max-attempts <count>', 'launches of one task, when the cluster loses it', whole(1, 100), 4)
     .addHelpText('after', EXAMPLES);
-  run<Common & RunOptions>(command, runTasks, RUN_STATUS.failed);
+  online<Common & RunOptions>(command, runTasks, RUN_STATUS.failed);
 }
 
 async function runTasks(words: readonly string[], options: Common & RunOptions): Promise<number> {

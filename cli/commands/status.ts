@@ -1,6 +1,6 @@
 /** `tepui status`: who runs, who leads. */
 import type { Command } from 'commander';
-import { run, withConnection, withJson, type Common } from '../command.js';
+import { online, type Common } from '../command.js';
 import { dirOf, placeOf, shown } from '../connection.js';
 import { STATUS } from '../errors.js';
 import { say, sayJson } from '../output.js';
@@ -13,11 +13,11 @@ Examples:
   tepui status --nats nats://operator:secret@pool.example:4222`;
 
 export function statusCommand(program: Command): void {
-  const command = withJson(withConnection(program.command('status')))
+  const command = program.command('status')
     .summary('who runs, who leads')
     .description('Shows NATS, masters and agents of the cluster, and who leads.')
     .addHelpText('after', EXAMPLES);
-  run<Common>(command, async (_args, options) => {
+  online<Common>(command, async (_args, options) => {
     const place = await placeOf(options, 'operator');
     const dir = place.state === undefined ? null : dirOf(options);
     const status = await statusOf(place, dir);

@@ -65,7 +65,7 @@ export function upCommand(program: Command): void {
   run<Options>(command, (_args, options) => up(options));
 }
 
-/** `name=ms` pairs, checked against the table. */
+/** `name=ms` pairs, checked against the table. Rule: UP-8. */
 export function parseTimings(pairs: readonly string[]): Partial<Timings> {
   const timings: Record<string, number> = {};
   for (const pair of pairs) {
@@ -139,12 +139,13 @@ async function supervise(cluster: LocalCluster, dir: string, wantsJob: boolean):
     await cluster.start();
     const place = await placeOf({ dir }, 'operator');
     say(statusTable(await statusOf(place, dir), shown(dir)));
-    say(tryNext(dir));
     tellParent({ type: 'ready' });
-    if (wantsJob) await firstJob(dir, place.cluster).catch((error: unknown) => note(explain(error)));
+    // A job that is interrupted waits for masters that are gone: the end of the cluster ends it.
+    if (wantsJob) await Promise.race([finished, firstJob(dir, place.cluster).catch((error: unknown) => note(explain(error)))]);
+    say(tryNext(dir));
     await finished;
     note('All of it has ended.');
-    return STATUS.done;
+    process.exit(STATUS.done);
   } catch (error) {
     if (!(error instanceof StoppedError)) tellParent({ type: 'failed', text: explain(error) });
     await cluster.stop();

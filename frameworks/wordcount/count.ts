@@ -99,7 +99,9 @@ const LINES_AT_A_TIME = 4_096;
 export function* formatCounts(counts: Counts): Generator<Uint8Array, void, undefined> {
   const sorted = [...counts].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
   for (let at = 0; at < sorted.length; at += LINES_AT_A_TIME) {
-    const lines = sorted.slice(at, at + LINES_AT_A_TIME).map(([word, times]) => `${String(times).padStart(7)} ${word}\n`);
+    const lines = sorted
+      .slice(at, at + LINES_AT_A_TIME)
+      .map(([word, times]) => `${String(times).padStart(7)} ${word}\n`);
     yield Buffer.from(lines.join(''), 'latin1');
   }
 }

@@ -71,7 +71,8 @@ const IMPATIENT_MS = 10_000;
 /** Runs one count to its end. Rejects with {@link WordCountError}, or with what NATS or the disk says. */
 export async function runWordCount(options: WordCountOptions): Promise<WordCountResult> {
   const { credentials, cluster, principal = BUCKET, bytes = DEFAULT_BYTES, splits = DEFAULT_SPLITS, log } = options;
-  if (!(splits >= 1 && splits <= MOST_SPLITS)) throw new WordCountError(`Between 1 and ${MOST_SPLITS} splits, not ${splits}.`);
+  if (!(splits >= 1 && splits <= MOST_SPLITS))
+    throw new WordCountError(`Between 1 and ${MOST_SPLITS} splits, not ${splits}.`);
   const startedMs = performance.now();
   const folder = join(resolve(options.dir), 'wordcount');
   // Counts that run at the same time share the bucket.
@@ -119,7 +120,9 @@ async function generate(
       progress?.({ phase: 'generate', done, total, message: `${megabytes(done)} of text` });
     },
   });
-  report(`generated ${megabytes(input.reduce((sum, split) => sum + split.bytes, 0))} of text in ${input.length} splits`);
+  report(
+    `generated ${megabytes(input.reduce((sum, split) => sum + split.bytes, 0))} of text in ${input.length} splits`,
+  );
   return input;
 }
 
@@ -155,7 +158,9 @@ async function schedule(
   if (job.phase === 'done') return job;
   const why = job.error ?? error?.message ?? 'the framework was removed before the count was done';
   const before = eventsOf(job).map((event) => `\n  ${event}`);
-  throw new WordCountError(`The count failed: ${why}.${before.length > 1 ? ` What went wrong:${before.join('')}` : ''}`);
+  throw new WordCountError(
+    `The count failed: ${why}.${before.length > 1 ? ` What went wrong:${before.join('')}` : ''}`,
+  );
 }
 
 /** Tells of each change once. */
@@ -196,7 +201,10 @@ async function fetchResult({ progress }: WordCountOptions, store: ObjectStore, o
   return { path, ...summarize(merger.end(), TOP_WORDS) };
 }
 
-async function removeObjects(store: ObjectStore, isOld: (object: { name: string; mtime: string }) => boolean): Promise<void> {
+async function removeObjects(
+  store: ObjectStore,
+  isOld: (object: { name: string; mtime: string }) => boolean,
+): Promise<void> {
   for (const { name, mtime } of await store.list()) if (isOld({ name, mtime })) await store.delete(name);
 }
 

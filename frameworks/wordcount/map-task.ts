@@ -15,7 +15,8 @@ await runTask(async ({ store, inputs, output, say }) => {
         counter.add(chunk);
         const before = bytes;
         bytes += chunk.length;
-        if (Math.floor(before / MEGABYTE) < Math.floor(bytes / MEGABYTE)) say(`${Math.floor(bytes / MEGABYTE)} MiB counted`);
+        if (Math.floor(before / MEGABYTE) < Math.floor(bytes / MEGABYTE))
+          say(`${Math.floor(bytes / MEGABYTE)} MiB counted`);
       },
     });
   }

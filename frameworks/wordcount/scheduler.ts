@@ -8,7 +8,7 @@ export const MAX_TRIES = 5;
 /** What a task asks for: small, so that it fits an agent that has a part of a small machine. */
 export const TASK_RESOURCES = { cpus: 0.2, mem: 96 };
 /** Offers of several agents may come one after the other: this long the first ones wait for the others. */
-const GATHER_MS = 300;
+const GATHER_MS = 100;
 
 /** How a task of this framework is made; the scheduler knows no more of it. */
 export type TaskMaker = (task: {
@@ -134,7 +134,8 @@ function place(job: JobState): Calls {
   }
   job.offers.clear();
   const calls: Call[] = [];
-  for (const { offers, tasks } of benches) calls.push(...(tasks.length > 0 ? [launch(offers, tasks)] : decline(offers)));
+  for (const { offers, tasks } of benches)
+    calls.push(...(tasks.length > 0 ? [launch(offers, tasks)] : decline(offers)));
   return [...calls, ...wantOffers(job)];
 }
 
@@ -154,7 +155,14 @@ function benchesOf(job: JobState): Bench[] {
   const benches = new Map<string, Bench>();
   for (const offer of job.offers.values()) {
     const { agentId } = offer;
-    const bench = benches.get(agentId) ?? { agentId, offers: [], free: Resources.empty, room: undefined, load: loadOf(job, agentId), tasks: [] };
+    const bench = benches.get(agentId) ?? {
+      agentId,
+      offers: [],
+      free: Resources.empty,
+      room: undefined,
+      load: loadOf(job, agentId),
+      tasks: [],
+    };
     bench.offers.push(offer);
     bench.free = bench.free.add(Resources.of(offer.resources));
     bench.room = bench.free.take(toQuantities(TASK_RESOURCES));
@@ -237,7 +245,9 @@ function fail(job: JobState, work: Work, one: Try, status: TaskStatus): Calls {
   job.news.push(story);
   if (status.state === 'TASK_ERROR') return giveUp(job, story);
   if (isFailure) work.failures += 1;
-  return work.failures < MAX_TRIES ? wantOffers(job) : giveUp(job, `${story}, and that was its last try of ${MAX_TRIES}`);
+  return work.failures < MAX_TRIES
+    ? wantOffers(job)
+    : giveUp(job, `${story}, and that was its last try of ${MAX_TRIES}`);
 }
 
 function giveUp(job: JobState, error: string): Calls {

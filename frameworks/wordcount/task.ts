@@ -7,7 +7,7 @@ export interface Task {
   readonly store: ObjectStore;
   readonly inputs: readonly string[];
   readonly output: string;
-  say(line: string): void;
+  readonly say: (line: string) => void;
 }
 
 /** Runs a task to its end; the exit code is 0 or 1, and 1 comes with a message on standard error. */

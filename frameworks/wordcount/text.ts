@@ -50,7 +50,7 @@ function vocabulary(draw: Draw): string[] {
   const words = new Set<string>();
   while (words.size < VOCABULARY_WORDS) {
     // What is said often is short.
-    const syllables = 1 + (words.size > 60 ? 1 : 0) + (words.size > 1_500 ? (draw() >>> 31) : 0);
+    const syllables = 1 + (words.size > 60 ? 1 : 0) + (words.size > 1_500 ? draw() >>> 31 : 0);
     let word = '';
     for (let i = 0; i < syllables; i++) word += pick(HEADS) + pick(VOWELS) + pick(TAILS);
     words.add(word);
@@ -77,7 +77,7 @@ function frequencyTable(words: number): Uint16Array {
 export function* textOf(seed: string, bytes: number): Generator<Uint8Array, void, undefined> {
   const { bytes: letters, starts, table } = (language ??= makeLanguage());
   const draw = drawsOf(seed);
-  for (let left = bytes; left > 0; ) {
+  for (let left = bytes; left > 0;) {
     const wanted = Math.min(left, CHUNK_BYTES);
     // Room for the line that goes beyond: 19 words of the longest at most.
     const chunk = new Uint8Array(wanted + 1_024);

@@ -24,7 +24,7 @@ export interface ObjectStoreSettings {
 export interface OpenObjectStore {
   readonly store: ObjectStore;
   /** Sends what is buffered, then closes the connection. */
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 /** Opens a bucket on a connection of its own. Rejects when the server cannot be reached or there is no such bucket. */

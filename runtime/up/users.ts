@@ -8,7 +8,7 @@ import { credentialsFile, type ClusterLayout } from './layout.js';
 
 /** Bucket of the word count and name of its principal. */
 export const WORD_COUNT = 'wordcount';
-const WORD_COUNT_TASKS = 'wordcount-tasks';
+export const WORD_COUNT_TASKS = 'wordcount-tasks';
 
 export const ADMIN = 'admin';
 export const OPERATOR = 'operator';

@@ -4,7 +4,12 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import anyTest, { type ExecutionContext, type TestFn } from 'ava';
-import { runWordCount, WordCountError, type WordCountOptions, type WordCountResult } from '../../frameworks/wordcount/index.js';
+import {
+  runWordCount,
+  WordCountError,
+  type WordCountOptions,
+  type WordCountResult,
+} from '../../frameworks/wordcount/index.js';
 import { silentLog } from '../../runtime/log.js';
 import { connectNats } from '../../runtime/nats/connection.js';
 import { openObjectStore } from '../../runtime/nats/object-store.js';
@@ -33,7 +38,10 @@ test.after.always(async (t) => {
   await t.context.cluster?.stop();
 });
 
-function count(t: ExecutionContext<{ cluster: TestCluster; lines: string[] }>, more: Partial<WordCountOptions> = {}): Promise<WordCountResult> {
+function count(
+  t: ExecutionContext<{ cluster: TestCluster; lines: string[] }>,
+  more: Partial<WordCountOptions> = {},
+): Promise<WordCountResult> {
   const { cluster, lines } = t.context;
   return runWordCount({
     dir: cluster.dir,
@@ -65,42 +73,51 @@ function pidOf(cluster: TestCluster, taskId: string): number | undefined {
   return undefined;
 }
 
-test.serial('WCT-9 WCT-8 64 MiB over three agents: the tools agree byte for byte, no secret passes by, nothing is left', async (t) => {
-  const { cluster } = t.context;
-  const settings = { inboxPrefix: '_INBOX_tap', name: 'tap', log: silentLog, onFatal: () => {} };
-  const tap = await connectNats({ ...cluster.credentials('root'), ...settings });
-  let runs = 0;
-  let secrets = 0;
-  tap.subscribe(`${cluster.cluster}.>`, {
-    callback: (_, message) => {
-      const text = Buffer.from(message.data).toString('latin1');
-      if (message.subject.endsWith('.RUN_TASK') && text.includes('TEPUI_CREDENTIALS')) runs += 1;
-      if (text.includes('secret-of-')) secrets += 1;
-    },
-  });
-  const result = await count(t);
-  await tap.drain();
+test.serial(
+  'WCT-9 WCT-8 64 MiB over three agents: the tools agree byte for byte, no secret passes by, nothing is left',
+  async (t) => {
+    const { cluster } = t.context;
+    const settings = { inboxPrefix: '_INBOX_tap', name: 'tap', log: silentLog, onFatal: () => {} };
+    const tap = await connectNats({ ...cluster.credentials('root'), ...settings });
+    let runs = 0;
+    let secrets = 0;
+    tap.subscribe(`${cluster.cluster}.>`, {
+      callback: (_, message) => {
+        const text = Buffer.from(message.data).toString('latin1');
+        if (message.subject.endsWith('.RUN_TASK') && text.includes('TEPUI_CREDENTIALS')) runs += 1;
+        if (text.includes('secret-of-')) secrets += 1;
+      },
+    });
+    const result = await count(t);
+    await tap.drain();
 
-  t.true(result.bytes >= 64 * MEBIBYTE);
-  t.true((await readFile(result.resultPath, 'latin1')) === countedByTools(result.inputPaths), 'the result is that of the tools');
-  t.regex(execFileSync('sh', ['-c', result.checkCommand], { encoding: 'utf8' }), /the same/);
-  t.deepEqual(result.events, []);
-  t.is(result.top.length, 10);
-  const agents = result.mapTasks.map(({ agent }) => agent).sort();
-  t.deepEqual(agents, ['a1', 'a1', 'a1', 'a2', 'a2', 'a2', 'a3', 'a3', 'a3']);
-  t.is(runs, 10);
-  t.is(secrets, 0);
+    t.true(result.bytes >= 64 * MEBIBYTE);
+    t.true(
+      (await readFile(result.resultPath, 'latin1')) === countedByTools(result.inputPaths),
+      'the result is that of the tools',
+    );
+    t.regex(execFileSync('sh', ['-c', result.checkCommand], { encoding: 'utf8' }), /the same/);
+    t.deepEqual(result.events, []);
+    t.is(result.top.length, 10);
+    const agents = result.mapTasks.map(({ agent }) => agent).sort();
+    t.deepEqual(agents, ['a1', 'a1', 'a1', 'a2', 'a2', 'a2', 'a3', 'a3', 'a3']);
+    t.is(runs, 10);
+    t.is(secrets, 0);
 
-  const { store, close } = await openObjectStore({ credentials: cluster.credentials('wordcount'), bucket: 'wordcount' });
-  const left = (await store.list()).map(({ name }) => name);
-  await close();
-  t.is(left.length, 1);
-  t.regex(left[0] ?? '', /^[0-9a-f]+\/reduce$/);
-  await eventually('the framework is gone', 5_000, async () => {
-    const { frameworks } = (await cluster.operator.ask('GET_FRAMEWORKS', {})).getFrameworks;
-    return frameworks.length === 0 ? true : undefined;
-  });
-});
+    const { store, close } = await openObjectStore({
+      credentials: cluster.credentials('wordcount'),
+      bucket: 'wordcount',
+    });
+    const left = (await store.list()).map(({ name }) => name);
+    await close();
+    t.is(left.length, 1);
+    t.regex(left[0] ?? '', /^[0-9a-f]+\/reduce$/);
+    await eventually('the framework is gone', 5_000, async () => {
+      const { frameworks } = (await cluster.operator.ask('GET_FRAMEWORKS', {})).getFrameworks;
+      return frameworks.length === 0 ? true : undefined;
+    });
+  },
+);
 
 test.serial('WCT-10 a map task that is killed with -9 in the middle runs again, and the story says so', async (t) => {
   const { cluster, lines } = t.context;
@@ -108,13 +125,17 @@ test.serial('WCT-10 a map task that is killed with -9 in the middle runs again, 
   counting.catch(() => {});
   const pid = await eventually('map 2 has counted something', 30_000, () => {
     const found = pidOf(cluster, 'map-2');
-    const isBusy = found !== undefined && readFileSync(join(`/proc/${found}/cwd`, 'stdout'), 'utf8').includes('MiB counted');
+    const isBusy =
+      found !== undefined && readFileSync(join(`/proc/${found}/cwd`, 'stdout'), 'utf8').includes('MiB counted');
     return isBusy ? found : undefined;
   });
   process.kill(pid, 'SIGKILL');
   const result = await counting;
 
-  t.true((await readFile(result.resultPath, 'latin1')) === countedByTools(result.inputPaths), 'the result is that of the tools');
+  t.true(
+    (await readFile(result.resultPath, 'latin1')) === countedByTools(result.inputPaths),
+    'the result is that of the tools',
+  );
   t.is(result.events.length, 1);
   t.regex(result.events[0] ?? '', /^map 2 was ended by SIGKILL on agent a\d and ran again as map-2\.2 on a\d$/);
   t.is(result.mapTasks.find(({ id }) => id === 'map-2')?.attempts, 2);
@@ -124,9 +145,12 @@ test.serial('WCT-10 a map task that is killed with -9 in the middle runs again, 
 test.serial('WCT-10 a task that cannot work ends the count with its story', async (t) => {
   const { cluster } = t.context;
   // A file that is there for us and not for the tasks: they find no credentials in it.
-  const error = await t.throwsAsync(count(t, { bytes: MEBIBYTE, splits: 1, taskCredentialsPath: join(cluster.dir, 'm1.log') }), {
-    instanceOf: WordCountError,
-  });
+  const error = await t.throwsAsync(
+    count(t, { bytes: MEBIBYTE, splits: 1, taskCredentialsPath: join(cluster.dir, 'm1.log') }),
+    {
+      instanceOf: WordCountError,
+    },
+  );
   t.regex(error.message, /map 1 ended with exit code 1 on agent a\d, and that was its last try of 5/);
   t.regex(error.message, /and ran again as map-1\.5 on a\d/);
 });
@@ -142,7 +166,10 @@ test.serial('WCT-10 the leading master is killed with -9 while the maps run: nob
   await cluster.kill(leader);
   const result = await counting;
 
-  t.true((await readFile(result.resultPath, 'latin1')) === countedByTools(result.inputPaths), 'the result is that of the tools');
+  t.true(
+    (await readFile(result.resultPath, 'latin1')) === countedByTools(result.inputPaths),
+    'the result is that of the tools',
+  );
   t.deepEqual(result.events, []);
   t.not(await cluster.leader(), leader);
 });

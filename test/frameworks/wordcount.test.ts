@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import test from 'ava';
 import fc from 'fast-check';
 import { CountMerger, formatCounts, summarize, WordCounter, type Sink } from '../../frameworks/wordcount/count.js';
@@ -43,7 +44,9 @@ class World {
 
   constructor(splits: number, agents: Readonly<Record<string, string>>) {
     this.job = newJob(splits, make);
-    this.#free = new Map(Object.entries(agents).map(([name, text]) => [`id-${name}`, Resources.parse(text).allocate('*')]));
+    this.#free = new Map(
+      Object.entries(agents).map(([name, text]) => [`id-${name}`, Resources.parse(text).allocate('*')]),
+    );
     this.apply(this.scheduler.onSubscribed?.(this.job, { frameworkId: 'f', again: false }, this.stamp()) ?? []);
   }
 
@@ -198,7 +201,10 @@ for (const together of [true, false]) {
 
 test('WCT-1 agents that all have room get the same number of tasks, or one more', (t) => {
   const run = fc.property(fc.integer({ min: 1, max: 30 }), fc.integer({ min: 1, max: 6 }), (splits, agents) => {
-    const world = new World(splits, Object.fromEntries(Array.from({ length: agents }, (_, i) => [`a${i}`, 'cpus:9;mem:9000'])));
+    const world = new World(
+      splits,
+      Object.fromEntries(Array.from({ length: agents }, (_, i) => [`a${i}`, 'cpus:9;mem:9000'])),
+    );
     world.settle();
     const loads = Object.values(world.idsOnAgents).map((ids) => ids.length);
     t.is(loads.length, Math.min(splits, agents));
@@ -227,7 +233,8 @@ test('WCT-1 several offers of one agent are used together', (t) => {
 test('WCT-2 the reduce is launched after the last map, with one finished try of each', (t) => {
   const world = three();
   world.settle();
-  for (const id of ['map-1', 'map-2', 'map-3', 'map-4', 'map-5', 'map-6', 'map-7', 'map-8']) world.tell(id, 'TASK_FINISHED');
+  for (const id of ['map-1', 'map-2', 'map-3', 'map-4', 'map-5', 'map-6', 'map-7', 'map-8'])
+    world.tell(id, 'TASK_FINISHED');
   world.offer();
   t.false(world.launched.some(({ taskId }) => taskId === 'reduce'));
   world.tell('map-9', 'TASK_FAILED', { exitCode: 1 });
@@ -255,8 +262,13 @@ test('WCT-3 a killed map runs again elsewhere, and the story says so', (t) => {
   t.truthy(after);
   t.not(after, before);
   const [name, other] = [before, after].map((id) => id?.slice(3));
-  t.deepEqual(eventsOf(world.job), [`map 4 was ended by SIGKILL on agent ${name} and ran again as map-4.2 on ${other}`]);
-  t.deepEqual(world.job.news, [`map 4 was ended by SIGKILL on agent ${name}`, `map 4 runs again as map-4.2 on ${other}`]);
+  t.deepEqual(eventsOf(world.job), [
+    `map 4 was ended by SIGKILL on agent ${name} and ran again as map-4.2 on ${other}`,
+  ]);
+  t.deepEqual(world.job.news, [
+    `map 4 was ended by SIGKILL on agent ${name}`,
+    `map 4 runs again as map-4.2 on ${other}`,
+  ]);
 });
 
 test('WCT-3 where only the agent of the failure has room, it runs there', (t) => {
@@ -329,7 +341,10 @@ test('WCT-3 the reduce task runs again, too', (t) => {
   world.tell('reduce.2', 'TASK_FINISHED');
   t.is(world.job.phase, 'done');
   t.is(world.job.reduce.doneBy, 'reduce.2');
-  t.regex(eventsOf(world.job).join(), /^the reduce task was ended by SIGTERM on agent a\d and ran again as reduce\.2 on a\d$/);
+  t.regex(
+    eventsOf(world.job).join(),
+    /^the reduce task was ended by SIGTERM on agent a\d and ran again as reduce\.2 on a\d$/,
+  );
 });
 
 test('WCT-3 a fatal error of the driver ends the count', (t) => {
@@ -416,20 +431,41 @@ test('WCT-5 what does not help goes back, a rescinded offer is not used, and off
 test('WCT-2 WCT-3 WCT-4 WCT-5 whatever happens in whatever order, the books are right and the count ends', (t) => {
   const event = fc.record({
     pick: fc.nat(),
-    what: fc.constantFrom('finish', 'finish', 'finish', 'fail', 'lose', 'drop', 'repeat', 'run', 'offer', 'offerOne', 'wake'),
+    what: fc.constantFrom(
+      'finish',
+      'finish',
+      'finish',
+      'fail',
+      'lose',
+      'drop',
+      'repeat',
+      'run',
+      'offer',
+      'offerOne',
+      'wake',
+    ),
   });
   const run = fc.property(
     fc.integer({ min: 1, max: 12 }),
-    fc.array(fc.constantFrom(SMALL, 'cpus:0.1;mem:64', 'cpus:2;mem:300', 'cpus:8;mem:8192'), { minLength: 1, maxLength: 4 }),
+    fc.array(fc.constantFrom(SMALL, 'cpus:0.1;mem:64', 'cpus:2;mem:300', 'cpus:8;mem:8192'), {
+      minLength: 1,
+      maxLength: 4,
+    }),
     fc.array(event, { maxLength: 120 }),
     (splits, agents, events) => {
       const names = ['big', ...agents.map((_, i) => `a${i}`)];
-      const world = new World(splits, { big: 'cpus:0.5;mem:256', ...Object.fromEntries(agents.map((text, i) => [`a${i}`, text])) });
+      const world = new World(splits, {
+        big: 'cpus:0.5;mem:256',
+        ...Object.fromEntries(agents.map((text, i) => [`a${i}`, text])),
+      });
       const pickFrom = (list: readonly string[], pick: number) => list[pick % Math.max(1, list.length)];
       for (const { pick, what } of events) {
         if (world.ended) break;
         const id = pickFrom([...world.running.keys()], pick);
-        const old = pickFrom(world.launched.map(({ taskId }) => taskId), pick);
+        const old = pickFrom(
+          world.launched.map(({ taskId }) => taskId),
+          pick,
+        );
         if (what === 'offer') world.offer();
         else if (what === 'offerOne') world.offer([names[pick % names.length] ?? '']);
         else if (what === 'wake') world.wake();
@@ -609,4 +645,12 @@ test('WCT-8 a task is told where its credentials are, and what to read and write
   const reduce = make({ taskId: 'reduce', split: undefined, sources: ['map-1', 'map-2.2'] });
   t.is(environment(reduce)['WORDCOUNT_INPUTS'], '["run/map-1","run/map-2.2"]');
   t.regex(reduce.command?.arguments?.at(-1) ?? '', /reduce-task\.js$/);
+});
+
+test('WCT-11 the functions on the page are those of the source', (t) => {
+  const read = (path: string): string => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8');
+  const blocks = [...read('docs/first-job.md').matchAll(/```ts\n(function [^]*?)```/g)].map(([, code = '']) => code);
+  const source = read('frameworks/wordcount/scheduler.ts');
+  t.is(blocks.length, 2);
+  for (const block of blocks) t.true(source.includes(block), block.split('\n')[0]);
 });

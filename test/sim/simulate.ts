@@ -2,7 +2,6 @@
 import type { Effect } from '../../actors/effect.js';
 import { decodeMessage, decodeValue } from '../../protocol/codec.js';
 import type { ErrorBody } from '../../protocol/errors.js';
-import type { HostEvent } from '../../runtime/actor-host.js';
 import { FaultInjector } from '../../runtime/sim/fault-injector.js';
 import { drawCluster, FAILOVER_TIMEOUT_MS, type ClusterPlan } from '../../runtime/sim/fault-plan.js';
 import { SeededRandom } from '../../runtime/sim/seeded-random.js';
@@ -81,6 +80,8 @@ class Simulation implements Scene {
   readonly #hash = new Trace();
   readonly #story: Trace | undefined;
   readonly #checkers: readonly Checker[];
+  readonly #listeners: Readonly<Record<'steps' | 'effects' | 'messages', readonly Checker[]>>;
+  readonly #nodes = new Map<string, SimNode>();
   readonly #injector: FaultInjector;
   readonly #counts = new Map<string, number>();
   #steps = 0;
@@ -97,6 +98,9 @@ class Simulation implements Scene {
     this.cluster = new SimCluster({ clock: this.#clock, random: this.#random, plan, seats, observer: this.#observer() });
     this.cluster.storage.tap((change) => this.#stored(change));
     this.#checkers = CHECKERS.map((newChecker) => newChecker(this));
+    const hearing = (key: keyof Checker): Checker[] => this.#checkers.filter((checker) => checker[key] !== undefined);
+    this.#listeners = { steps: hearing('onStep'), effects: hearing('onEffect'), messages: hearing('onMessage') };
+    for (const node of this.cluster.nodes) this.#nodes.set(node.name, node);
     this.cluster.network.tap(({ from, subject, data, left }) => this.#published(from, subject, data, left));
     this.#injector = new FaultInjector(this.cluster, this.#random.fork('faults'));
   }
@@ -191,15 +195,15 @@ class Simulation implements Scene {
       this.#count(`scheduler ended: ${error.code}`);
       if (own.tearingDown && (error.code === 'FRAMEWORK_REMOVED' || error.code === 'UNKNOWN_FRAMEWORK'))
         own.tornDown = true;
+      // With one life there is one instance: nobody has replaced it.
+      else if (error.code === 'STALE_SESSION' && this.#nodes.get(own.plan.name)?.lives === 1)
+        this.fail('LNK-2', `${own.plan.name} is alone under its id, and is told that it is the older one`);
       else if (error.code !== 'STALE_SESSION') this.fail('FRW-1', `${own.plan.name} ended: ${error.code} ${error.message}`);
     }
     return !own.tornDown;
   }
 
   #observer(): ClusterObserver {
-    const with_ = <K extends keyof Checker>(key: K) => this.#checkers.filter((checker) => checker[key] !== undefined);
-    let lists: { steps: Checker[]; effects: Checker[] } | undefined;
-    const all = () => (lists ??= { steps: with_('onStep'), effects: with_('onEffect') });
     return {
       onStart: (node) => {
         this.#count(`start of ${node.role}`);
@@ -215,28 +219,30 @@ class Simulation implements Scene {
         this.#steps++;
         const now = this.#clock.now();
         this.#hash.add(now, node.name, mark(host, event, effects));
-        this.#story?.add((now - START_AT_MS) / 1000, node.name, `${host} ◀ ${describe(event as HostEvent)}`);
-        for (const checker of all().steps) checker.onStep?.({ now, node, host, event, effects });
+        this.#note(node.name, () => `${host} ◀ ${describe(event)}`);
+        const step = { now, node, host, event, effects };
+        for (const checker of this.#listeners.steps) checker.onStep?.(step);
       },
-      onEffect: (node, host, effect) => this.#effect(node, host, effect, all().effects),
+      onEffect: (node, host, effect) => this.#effect(node, host, effect),
       onThrow: (node, error) => this.#threw(node, error),
-      onLog: (node, level, message, fields) => this.#story && this.#tell(node.name, `${level}: ${message} ${JSON.stringify(fields ?? {})}`),
+      onLog: (node, level, message, fields) =>
+        this.#note(node.name, () => `${level}: ${message} ${JSON.stringify(fields ?? {})}`),
     };
   }
 
-  #effect(node: SimNode, host: string, effect: Effect, checkers: readonly Checker[]): void {
+  #effect(node: SimNode, host: string, effect: Effect): void {
     if (effect.type === 'publish' && effect.message === 'ELECTED') this.#count('elections');
-    if (this.#story !== undefined && effect.type !== 'setDeadline') this.#tell(node.name, `${host} ▶ ${describe(effect)}`);
-    for (const checker of checkers) checker.onEffect?.(node, host, effect);
+    if (effect.type !== 'setDeadline') this.#note(node.name, () => `${host} ▶ ${describe(effect)}`);
+    for (const checker of this.#listeners.effects) checker.onEffect?.(node, host, effect);
   }
 
   #published(from: string, subject: string, data: Uint8Array, left: boolean): void {
     if (!subject.startsWith(`${CLUSTER}.`) || from.includes('/')) return;
     this.#count(left ? 'messages' : 'messages into the void');
-    const node = this.cluster.nodes.find(({ name }) => name === from);
+    const node = this.#nodes.get(from);
     if (node === undefined) return;
     const published = { now: this.#clock.now(), node, subject, envelope: decodeMessage(data) };
-    for (const checker of this.#checkers) checker.onMessage?.(published);
+    for (const checker of this.#listeners.messages) checker.onMessage?.(published);
   }
 
   #stored(change: StorageChange): void {
@@ -256,8 +262,13 @@ class Simulation implements Scene {
   }
 
   #tell(who: string, what: string): void {
-    this.#hash.add(this.#clock.now(), who, this.#story === undefined ? '' : '');
-    this.#story?.add((this.#clock.now() - START_AT_MS) / 1000, who, what);
+    this.#hash.add(this.#clock.now(), who, '');
+    this.#note(who, () => what);
+  }
+
+  /** A line of the story alone: made only if somebody reads it. */
+  #note(who: string, what: () => string): void {
+    this.#story?.add((this.#clock.now() - START_AT_MS) / 1000, who, what());
   }
 
   #count(what: string): void {

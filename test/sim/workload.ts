@@ -145,7 +145,7 @@ function duties(own: Workload, now: number): Call[] {
     own.refused = false;
     calls.push({ type: 'REVIVE' });
   }
-  if (wanted && own.held.length > 0) calls.push(...useOffers(own, own.held.splice(0), now, () => true));
+  if (wanted && own.held.length > 0) calls.push(...useOffers(own, own.held.splice(0), now, () => false));
   if (wakeAtMs < Infinity) calls.push({ type: 'WAKE', atMs: wakeAtMs });
   return calls;
 }
@@ -169,9 +169,10 @@ function infoOf(attempt: Attempt, agentId: string): TaskInfo {
   };
 }
 
-/** As many waiting tasks as fit into one offer. */
-function fill(own: Workload, offer: Offer, now: number): TaskInfo[] {
-  const free = Resources.of(offer.resources ?? []);
+/** As many waiting tasks as fit into the offers of one agent. */
+function fill(own: Workload, offers: readonly Offer[], now: number): TaskInfo[] {
+  const { agentId } = offers[0]!;
+  const free = Resources.sum(offers.map(({ resources }) => Resources.of(resources ?? [])));
   let cpus = free.scalar('cpus');
   let mem = free.scalar('mem');
   const infos: TaskInfo[] = [];
@@ -188,7 +189,7 @@ function fill(own: Workload, offer: Offer, now: number): TaskInfo[] {
       spec,
       number,
       taskId: `${spec.key}.${number}`,
-      agentId: offer.agentId,
+      agentId,
       launchedAtMs: now,
       told: [],
       end: undefined,
@@ -197,7 +198,7 @@ function fill(own: Workload, offer: Offer, now: number): TaskInfo[] {
     };
     own.running.set(attempt.taskId, attempt);
     own.attempts.set(attempt.taskId, attempt);
-    infos.push(infoOf(attempt, offer.agentId));
+    infos.push(infoOf(attempt, agentId));
   }
   return infos;
 }
@@ -250,18 +251,26 @@ export function schedulerOf(own: Workload, onTold: OnTold): Scheduler<Workload> 
   };
 }
 
+/** Offers of one agent can be used together. */
+function byAgent(offers: readonly Offer[]): (readonly Offer[])[] {
+  const groups = new Map<string, Offer[]>();
+  for (const offer of offers) groups.set(offer.agentId, [...(groups.get(offer.agentId) ?? []), offer]);
+  return [...groups.values()];
+}
+
 /** Launches what waits on offers; those without use are kept or refused. */
 function useOffers(own: Workload, offers: readonly Offer[], now: number, keeps: (index: number) => boolean): Call[] {
   const calls: Call[] = [];
   const { refuseSeconds } = own.plan;
   const unused: Offer[] = [];
-  for (const [i, offer] of offers.entries()) {
-    const taskInfos = fill(own, offer, now);
+  for (const [i, together] of byAgent(offers).entries()) {
+    const taskInfos = fill(own, together, now);
     if (taskInfos.length > 0) {
       const operations = [{ type: 'LAUNCH' as const, launch: { taskInfos } }];
-      calls.push({ type: 'ACCEPT', accept: { offerIds: [offer.id], operations, filters: { refuseSeconds: 0 } } });
-    } else if (keeps(i)) own.held.push(offer);
-    else unused.push(offer);
+      const offerIds = together.map(({ id }) => id);
+      calls.push({ type: 'ACCEPT', accept: { offerIds, operations, filters: { refuseSeconds: 0 } } });
+    } else if (keeps(i)) own.held.push(...together);
+    else unused.push(...together);
   }
   if (unused.length > 0 && refuseSeconds > 60) own.refused = true;
   return [...calls, ...decline(unused, { refuseSeconds })];
@@ -320,7 +329,7 @@ export function drawWorkload(random: SeededRandom, name: string): WorkloadPlan {
     refuseSeconds: random.pick([0, 0.1, 1, 5, 3_600]),
     hoard: random.pick([0, 0, 0.2, 1]),
     perOffer: random.pick([1, 5, 100]),
-    tearDownAfterMs: random.chance(0.15) ? random.integer(1_000, 40_000) : undefined,
+    tearDownAfterMs: random.chance(0.25) ? random.integer(1_000, 30_000) : undefined,
     usesSuppress: random.chance(0.3),
   };
 }

@@ -64,13 +64,18 @@ const POLL_MS = 50;
 /** Resolves when all agents are registered. What was started by then is ended when that fails. */
 export async function startTestCluster(options: TestClusterOptions): Promise<TestCluster> {
   const { masters, agents, schedulers = [], resourcesPerAgent = 'cpus:1;mem:512', timings } = options;
-  const names = (letter: string, count: number): string[] => Array.from({ length: count }, (_, i) => `${letter}${i + 1}`);
+  const names = (letter: string, count: number): string[] =>
+    Array.from({ length: count }, (_, i) => `${letter}${i + 1}`);
   const [masterNames, agentNames] = [names('m', masters), names('a', agents)];
   const users = usersOf(masterNames, agentNames, schedulers);
   const server = await startTestServer(users);
   const dir = await mkdtemp(join(tmpdir(), 'tepui-cluster-'));
   const file = (name: string): string => join(dir, name);
-  const credentials = (principal: string): Credentials => ({ url: server.url, user: principal, password: passwordOf(principal) });
+  const credentials = (principal: string): Credentials => ({
+    url: server.url,
+    user: principal,
+    password: passwordOf(principal),
+  });
   const workDir = (agent: string): string => file(agent);
   const running = new Processes(dir);
   try {
@@ -187,7 +192,8 @@ async function prepare(root: Credentials, buckets: readonly string[]): Promise<v
   await administrator.close();
 }
 
-const writeJson = (path: string, value: unknown): Promise<void> => writeFile(path, JSON.stringify(value), { mode: 0o600 });
+const writeJson = (path: string, value: unknown): Promise<void> =>
+  writeFile(path, JSON.stringify(value), { mode: 0o600 });
 
 /** The processes of one cluster: `main.js <dir>/<name>.json`, with a log beside it. */
 class Processes {
@@ -227,7 +233,9 @@ class Processes {
   async stop(): Promise<void> {
     const force = setTimeout(this.#killAll, STOP_TIMEOUT_MS);
     // Agents first: a master that is there takes their goodbye.
-    const [agents, masters] = [true, false].map((first) => [...this.pids.keys()].filter((name) => name.startsWith('a') === first));
+    const [agents, masters] = [true, false].map((first) =>
+      [...this.pids.keys()].filter((name) => name.startsWith('a') === first),
+    );
     for (const group of [agents, masters]) await Promise.all((group ?? []).map((name) => this.kill(name, 'SIGTERM')));
     clearTimeout(force);
     process.removeListener('exit', this.#killAll);

@@ -59,6 +59,7 @@ export class CountAllocator implements Allocator {
     const mine = new Map<string, Resources>();
     for (const [frameworkId, resources] of held) {
       const plain = resources.unallocate();
+      if (plain.isEmpty) continue;
       used = used.add(plain);
       mine.set(frameworkId, plain);
       this.#charge(frameworkId, plain, 1);
@@ -71,8 +72,8 @@ export class CountAllocator implements Allocator {
     const agent = this.#agents.get(agentId);
     if (agent === undefined) return;
     for (const [frameworkId, resources] of agent.held) this.#charge(frameworkId, resources, -1);
+    // What was refused of it stays refused: an agent that comes back is removed and added anew.
     this.#agents.delete(agentId);
-    for (const dampers of this.#dampers.values()) dampers.delete(agentId);
   }
 
   setAgentActive(agentId: string, active: boolean): void {

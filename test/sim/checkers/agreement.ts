@@ -1,4 +1,4 @@
-/** REC-1: after healing, registry, master and agents agree: nothing runs, nothing is stored of what ran, all resources are free. */
+/** SIM-13: after healing, registry, master and agents agree: nothing runs, nothing is stored of what ran, all resources are free. */
 import type { MasterState } from '../../../actors/master/master-state.js';
 import type { Checker, Scene } from './checker.js';
 
@@ -37,13 +37,13 @@ function leftInMaster(state: MasterState, registry: ReadonlyMap<string, unknown>
 
 export function agreement(scene: Scene): Checker {
   return {
-    rules: ['REC-1'],
+    rules: ['SIM-13'],
     atEnd: () => {
       const [first, ...others] = disagreements(scene);
-      if (first !== undefined) scene.fail('REC-1', [first, ...others].join('; '));
+      if (first !== undefined) scene.fail('SIM-13', [first, ...others].join('; '));
       for (const [name, own] of scene.workloads)
         if (own.plan.tearDownAfterMs === undefined && own.finals.size !== own.plan.tasks.length)
-          scene.fail('REC-1', `${name} knows the end of ${own.finals.size} of ${own.plan.tasks.length} tasks`);
+          scene.fail('SIM-13', `${name} knows the end of ${own.finals.size} of ${own.plan.tasks.length} tasks`);
     },
   };
 }

@@ -1,11 +1,14 @@
-/** AGT-4: no healthy task is killed by a fault of the control plane: each signal follows from a kill, a teardown, a time limit or the agent's own end. */
+/** KIL-2: no healthy task is killed by a fault of the control plane: each signal follows from a kill, a teardown, a time limit or the agent's own end. */
 import type { CommandExecutorEvent } from '../../../actors/framework/command-executor.js';
 import { registryKey } from '../../../protocol/registry.js';
+import type { SimNode } from '../../../runtime/sim/sim-node.js';
 import type { Checker, Scene } from './checker.js';
 
 export function healthyTasks(scene: Scene): Checker {
   const launched = new Map<string, { readonly taskId: string; readonly frameworkId: string }>();
   const startedAtMs = new Map<string, number>();
+  /** Agents that were asked to end in order. */
+  const stopping = new Set<SimNode>();
   const isExplained = (launchId: string, now: number): boolean => {
     const { taskId, frameworkId } = launched.get(launchId) ?? { taskId: '', frameworkId: '' };
     const framework = scene.registry.get(registryKey('framework', frameworkId)) as { removed?: boolean } | undefined;
@@ -19,8 +22,10 @@ export function healthyTasks(scene: Scene): Checker {
     return false;
   };
   return {
-    rules: ['AGT-4'],
-    onStep: ({ now, event }) => {
+    rules: ['KIL-2'],
+    onStart: (node) => stopping.delete(node),
+    onStep: ({ now, node, event }) => {
+      if (event.type === 'STOP') stopping.add(node);
       if (event.type === 'CONTAINER_STARTED') startedAtMs.set((event as unknown as { containerId: string }).containerId, now);
     },
     onEffect: (node, _host, effect) => {
@@ -29,10 +34,10 @@ export function healthyTasks(scene: Scene): Checker {
         if (event.type === 'agent.LAUNCH') launched.set(event.launchId, { taskId: event.task.taskId, frameworkId: event.frameworkId });
         return;
       }
-      if (effect.type !== 'signalContainer' || scene.cluster.agentState(node).stopping) return;
+      if (effect.type !== 'signalContainer' || stopping.has(node)) return;
       const { containerId, signal } = effect;
       if (!isExplained(containerId, scene.cluster.clock.now()))
-        scene.fail('AGT-4', `${node.name} sends ${signal} to ${containerId}, and nobody asked for it`);
+        scene.fail('KIL-2', `${node.name} sends ${signal} to ${containerId}, and nobody asked for it`);
     },
   };
 }

@@ -1,6 +1,6 @@
 /**
- * UPD-1: an agent forgets no update that its framework has not been told, as long as there is the framework.
- * UPD-3: an update whose acknowledgement the agent has processed is never sent again.
+ * UPD-1: an agent forgets no update that its framework has not been told, as long as there is the framework; and one whose
+ * acknowledgement it has processed is never sent again.
  * UPD-5: updates of a launch are sent and told in the order in which they were made, one at a time.
  */
 import { hex } from '../../../protocol/ids.js';
@@ -16,11 +16,6 @@ interface Stream {
   told: number;
 }
 
-interface Acknowledgement {
-  readonly frameworkId: string;
-  readonly launchId?: string;
-  readonly uuid: Uint8Array;
-}
 
 export function statusUpdates(scene: Scene): Checker {
   const streams = new Map<string, Stream>();
@@ -45,29 +40,32 @@ export function statusUpdates(scene: Scene): Checker {
     const record = scene.registry.get(`framework.${frameworkId}`) as { removed?: boolean } | undefined;
     return record !== undefined && record.removed !== true;
   };
-  const onAcknowledged = (node: SimNode, { frameworkId, launchId = '', uuid }: Acknowledgement): void => {
-    const name = hex(uuid);
-    const stream = byUuid.get(name);
-    const row = scene.cluster.agentState(node).launches.get(launchId);
-    const isGone = row?.updates.some((status) => status.uuid !== undefined && hex(status.uuid) === name) !== true;
-    if (stream === undefined || !isGone) return;
-    stream.acknowledged.add(name);
-    if (!isFrameworkThere(frameworkId)) return;
-    if (!told.has(name)) scene.fail('UPD-1', `${node.name} forgets an update of ${launchId} that nobody was told`);
-    if (row === undefined && stream.made.some((made) => !stream.acknowledged.has(made)))
-      scene.fail('UPD-1', `${node.name} forgets ${launchId} before all its updates are acknowledged`);
+  /** What the agent no longer keeps, counts as acknowledged to it. */
+  const onAcknowledged = (node: SimNode, launchId: string): void => {
+    const stream = streams.get(keyOf(node, launchId));
+    if (stream === undefined) return;
+    const { updates = [] } = scene.cluster.agentState(node).launches.get(launchId) ?? {};
+    const kept = new Set(updates.map(({ uuid }) => (uuid === undefined ? '' : hex(uuid))));
+    for (const name of stream.made) {
+      if (kept.has(name) || stream.acknowledged.has(name)) continue;
+      stream.acknowledged.add(name);
+      if (!told.has(name) && isFrameworkThere(stream.frameworkId))
+        scene.fail('UPD-1', `${node.name} forgets an update of ${launchId} that nobody was told`);
+    }
   };
 
   return {
-    rules: ['UPD-1', 'UPD-3', 'UPD-5'],
+    rules: ['UPD-1', 'UPD-5'],
     onStep: ({ node, host, event }: Step) => {
       if (host !== 'agent') return;
       if (event.type === 'executor.UPDATE') {
         const { launchId } = event as unknown as { launchId: string };
         const row = scene.cluster.agentState(node).launches.get(launchId);
         if (row !== undefined) note(node, launchId, row.frameworkId, row.updates);
-      } else if (event.type === 'master.STATUS_UPDATE_ACKNOWLEDGEMENT')
-        onAcknowledged(node, (event as unknown as { body: Acknowledgement }).body);
+      } else if (event.type === 'master.STATUS_UPDATE_ACKNOWLEDGEMENT') {
+        const { launchId = '' } = (event as unknown as { body: { launchId?: string } }).body;
+        onAcknowledged(node, launchId);
+      }
     },
     onEffect: (node, host, effect) => {
       if (host !== 'agent' || effect.type !== 'publish' || effect.message !== 'STATUS_UPDATE') return;
@@ -76,7 +74,7 @@ export function statusUpdates(scene: Scene): Checker {
       const stream = note(node, launchId, frameworkId, [status]);
       const name = uuid === undefined ? '' : hex(uuid);
       if (stream.acknowledged.has(name))
-        scene.fail('UPD-3', `${node.name} sends ${status.state} of ${launchId} again after its acknowledgement`);
+        scene.fail('UPD-1', `${node.name} sends ${status.state} of ${launchId} again after its acknowledgement`);
       const before = stream.made.slice(0, stream.made.indexOf(name));
       if (before.some((made) => !stream.acknowledged.has(made)))
         scene.fail('UPD-5', `${node.name} sends ${status.state} of ${launchId} before an earlier one is acknowledged`);

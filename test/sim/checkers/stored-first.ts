@@ -50,6 +50,8 @@ export function storedFirst(scene: Scene): Checker {
         return;
       }
       if (host !== 'master') return;
+      // What a deposed leader says that has not heard of it, is stale: receivers drop it.
+      if (effect.epoch !== (registry.get('epoch') as { epoch: number } | undefined)?.epoch) return;
       const wrong = wrongOf(effect);
       if (wrong !== undefined) scene.fail('REG-3', `${node.name} publishes ${effect.message} ahead of the registry: ${wrong}`);
     },

@@ -4,7 +4,13 @@ import type { TaskState } from '../../../protocol/task.js';
 import type { Checker, Scene } from './checker.js';
 
 /** What a master says of a task that it does not know (any more): not a state of the launch. */
-const UNKNOWN_TO_MASTER: ReadonlySet<TaskState> = new Set(['TASK_GONE', 'TASK_UNKNOWN', 'TASK_LOST', 'TASK_DROPPED']);
+const UNKNOWN_TO_MASTER: ReadonlySet<TaskState> = new Set<TaskState>([
+  'TASK_GONE',
+  'TASK_UNKNOWN',
+  'TASK_LOST',
+  'TASK_DROPPED',
+  'TASK_UNREACHABLE',
+]);
 
 export function taskMoves(scene: Scene): Checker {
   /** By task id, each of which is launched once. */
@@ -19,7 +25,10 @@ export function taskMoves(scene: Scene): Checker {
       }
       if (state === end) return;
       // An agent that was started anew keeps no statuses: what it had not brought home it can only call over.
-      if (source === 'SOURCE_AGENT' && reason === 'REASON_AGENT_RESTARTED' && UNKNOWN_TO_MASTER.has(state)) return;
+      if (source === 'SOURCE_AGENT' && reason === 'REASON_AGENT_RESTARTED' && UNKNOWN_TO_MASTER.has(state)) {
+        ends.set(taskId, state);
+        return;
+      }
       if (launchId === undefined && source === 'SOURCE_MASTER' && UNKNOWN_TO_MASTER.has(state)) return;
       scene.fail('TSK-1', `${node} is told that ${taskId} (${launchId ?? '?'}) is ${state} after ${end}`);
     },

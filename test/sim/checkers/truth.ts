@@ -1,5 +1,5 @@
 /**
- * LCH-2: what is told as over does not run and never will; what is told as DROPPED never ran.
+ * LCH-4: what is told as over does not run and never will; what is told as DROPPED never ran.
  * EXE-3: FINISHED is told of an exit with 0 alone, FAILED of none such.
  */
 import type { CommandExecutorEvent } from '../../../actors/framework/command-executor.js';
@@ -11,6 +11,7 @@ import type { Checker, Scene } from './checker.js';
 export function truth(scene: Scene): Checker {
   /** Launch of a task id, once its agent has heard of it. */
   const launchOf = new Map<string, string>();
+  const taskOf = new Map<string, string>();
   const over = new Map<string, string>();
   const started = new Set<string>();
   const counted = new Map<string, number>();
@@ -39,21 +40,24 @@ export function truth(scene: Scene): Checker {
     return undefined;
   };
   return {
-    rules: ['LCH-2', 'EXE-3'],
+    rules: ['LCH-4', 'EXE-3'],
     onTold: (_node, _own, status) => {
       if (!isTerminal(status.state)) return;
       over.set(status.taskId, status.state);
       const wrong = wrongOf(status, status.launchId ?? launchOf.get(status.taskId));
-      if (wrong !== undefined) scene.fail(status.state === 'TASK_FINISHED' ? 'EXE-3' : 'LCH-2', wrong);
+      if (wrong !== undefined) scene.fail(status.state === 'TASK_FINISHED' ? 'EXE-3' : 'LCH-4', wrong);
     },
     onEffect: (node, _host, effect) => {
-      if (effect.type !== 'tell') return;
-      const event = effect.event as CommandExecutorEvent;
-      if (event.type !== 'agent.LAUNCH') return;
-      const { taskId } = event.task;
-      launchOf.set(taskId, event.launchId);
-      const end = over.get(taskId);
-      if (end !== undefined) scene.fail('LCH-2', `${node.name} launches ${taskId}, which was told as ${end}`);
+      if (effect.type === 'tell') {
+        const event = effect.event as CommandExecutorEvent;
+        if (event.type !== 'agent.LAUNCH') return;
+        launchOf.set(event.task.taskId, event.launchId);
+        taskOf.set(event.launchId, event.task.taskId);
+      } else if (effect.type === 'launchContainer') {
+        const taskId = taskOf.get(effect.spec.containerId) ?? '';
+        const end = over.get(taskId);
+        if (end !== undefined) scene.fail('LCH-4', `${node.name} starts ${taskId}, which was told as ${end}`);
+      }
     },
   };
 }

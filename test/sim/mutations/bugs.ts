@@ -1,0 +1,235 @@
+/** Planted bugs, each a small patch of a source text, with the rule whose checker must catch it. */
+
+export interface Patch {
+  /** From the root of the package. */
+  readonly file: string;
+  /** Must be there exactly once. */
+  readonly search: string;
+  readonly replace: string;
+}
+
+export interface Bug {
+  readonly name: string;
+  readonly rule: string;
+  readonly patches: readonly Patch[];
+  /** It takes hundreds of seeds to show itself: only `main` hunts it. */
+  readonly rare?: boolean;
+}
+
+const one = (name: string, rule: string, file: string, search: string, replace: string): Bug => ({
+  name,
+  rule,
+  patches: [{ file, search, replace }],
+});
+
+const rare = (bug: Bug): Bug => ({ ...bug, rare: true });
+
+export const BUGS: readonly Bug[] = [
+  one(
+    'master: RUN_TASK before the row is stored',
+    'REG-3',
+    'actors/master/accept.ts',
+    'return persist(state, [write], (current) => onTaskStored(current, task, walk.cause));',
+    'return [...onTaskStored(state, task, walk.cause), ...persist(state, [write], () => [])];',
+  ),
+  {
+    name: 'master: terminal acknowledgement before the row is deleted',
+    rule: 'REG-3',
+    patches: [
+      {
+        file: 'actors/master/tasks.ts',
+        search: "return persist(state, [{ key: registryKey('task', task.launchId) }], (current) => {\n    forgetTask(current, task);",
+        replace:
+          "const early = acknowledgeToAgent(state, task.agentId, { frameworkId: task.frameworkId, status }, cause);\n  return [...early, ...persist(state, [{ key: registryKey('task', task.launchId) }], (current) => {\n    forgetTask(current, task);",
+      },
+      {
+        file: 'actors/master/tasks.ts',
+        search: 'return [...word, ...removeIfDone(current, task.frameworkId)];\n  });',
+        replace: 'return [...word, ...removeIfDone(current, task.frameworkId)];\n  })];',
+      },
+    ],
+  },
+  one(
+    'master: an epoch is used again',
+    'EPO-1',
+    'actors/master/leadership.ts',
+    'Math.max(state.epochRecord?.epoch ?? 0, state.epoch, Math.floor(now)) + 1',
+    '(state.epochRecord?.epoch ?? 1)',
+  ),
+  {
+    name: 'master: writes under the fence of its successor',
+    rule: 'REG-1',
+    patches: [
+      {
+        file: 'actors/master/master-state.ts',
+        search: 'requestId, fence: state.fence, writes',
+        replace: 'requestId, fence: state.epochRevision, writes',
+      },
+      {
+        file: 'actors/master/leadership.ts',
+        search: 'if (state.epochRecord?.masterId !== state.masterId)\n',
+        replace: "if (state.masterId === '')\n",
+      },
+    ],
+  },
+  one(
+    'master: tells the end of a task before its agent does',
+    'TSK-1',
+    'actors/master/tasks.ts',
+    'return isTerminal(task.state) ? undefined : task.state;',
+    'return task.state;',
+  ),
+  rare(
+    one(
+      'master: a removed framework without tasks is kept at takeover',
+      'SIM-13',
+      'actors/master/recovery.ts',
+      'const done = [...state.frameworks.keys()].flatMap((frameworkId) => removeIfDone(state, frameworkId));',
+      'const done: Effects = [];',
+    ),
+  ),
+  rare(
+    one(
+      'master: acknowledges for a framework whose removal is not stored',
+      'UPD-1',
+      'actors/master/tasks.ts',
+      'if (framework?.removed === true && !framework.removalStored) return NOTHING;',
+      '',
+    ),
+  ),
+  one(
+    'master: asks again for a launch whose deletion is on its way',
+    'REG-3',
+    'actors/master/agents.ts',
+    'task.stored && !task.deleting',
+    'task.stored',
+  ),
+  one(
+    'master: a scheduler that asks twice is told that it is the older one',
+    'LNK-2',
+    'actors/master/frameworks.ts',
+    'framework.connected && isAnother ? framework.link.session',
+    'framework.connected ? framework.link.session',
+  ),
+  one(
+    'allocator: REVIVE ends the pauses too',
+    'ALC-4',
+    'actors/master/allocator/count-allocator.ts',
+    'for (const damper of this.#dampers.get(frameworkId)?.values() ?? []) damper.untilMs = damper.pausedUntilMs;',
+    'this.#dampers.get(frameworkId)?.clear();',
+  ),
+  one(
+    'master: a framework for each question',
+    'LCH-4',
+    'actors/master/frameworks.ts',
+    'named === undefined ? askedBefore(state, meta) : state.frameworks.get(named)',
+    'named === undefined ? undefined : state.frameworks.get(named)',
+  ),
+  one(
+    'allocator: what is granted stays free',
+    'ALC-1',
+    'actors/master/allocator/count-allocator.ts',
+    '      agent.free = Resources.empty;\n',
+    '',
+  ),
+  one(
+    'allocator: no pause after a refusal',
+    'ALC-4',
+    'actors/master/allocator/count-allocator.ts',
+    'const pausedUntilMs = nowMs + pauseMs;',
+    'const pausedUntilMs = nowMs;',
+  ),
+  {
+    name: 'agent and link: a repeated RUN_TASK is run',
+    rule: 'LCH-1',
+    patches: [
+      {
+        file: 'actors/link.ts',
+        search: 'if (message.sequence === link.seen + (message.parts ?? 1)) {',
+        replace: 'if (message.sequence <= link.seen + (message.parts ?? 1)) {',
+      },
+      {
+        file: 'actors/agent/launches.ts',
+        search: 'if (state.launches.has(launchId) || state.ended.has(launchId)) return NOTHING;',
+        replace: '',
+      },
+    ],
+  },
+  one(
+    'link: a gap is not seen',
+    'SIM-13',
+    'actors/link.ts',
+    'if (message.sequence === link.seen + (message.parts ?? 1)) {',
+    'if (message.sequence > link.seen) {',
+  ),
+  one(
+    'link: messages outside sessions are numbered',
+    'LNK-1',
+    'runtime/outbound.ts',
+    'if (session === NO_SESSION) return 0;',
+    '',
+  ),
+  one(
+    'member: lower epochs are let through',
+    'EPO-2',
+    'actors/member.ts',
+    "if (epoch < member.epoch) return 'stale';",
+    "if (epoch < member.epoch) return 'known';",
+  ),
+  one(
+    'agent: an acknowledgement counts for whatever is outstanding',
+    'UPD-1',
+    'actors/agent/updates.ts',
+    'head?.uuid === undefined || hex(head.uuid) !== hex(body.uuid)',
+    'head?.uuid === undefined',
+  ),
+  one(
+    'agent: the newest update goes first',
+    'UPD-5',
+    'actors/agent/updates.ts',
+    '  const [status] = row.updates;\n',
+    '  const status = row.updates.at(-1);\n',
+  ),
+  one(
+    'agent: kills everything when its master is silent',
+    'KIL-2',
+    'actors/agent/registration.ts',
+    "state.deadlines.set('silence', now + silenceMs(state));\n  state.need = 'registration';",
+    "state.deadlines.set('silence', now + silenceMs(state));\n  state.need = 'end';",
+  ),
+  one(
+    'agent: does not remember what an earlier life ran',
+    'LCH-4',
+    'actors/agent/agent-state.ts',
+    "ended: new Map(config.lost.map((launchId) => [launchId, 'TASK_GONE'])),",
+    'ended: new Map(),',
+  ),
+  one(
+    'executor: any exit is FINISHED',
+    'EXE-3',
+    'actors/framework/command-executor.ts',
+    "if (exitCode === 0) return { state: 'TASK_FINISHED', ...exit };",
+    "if (exitCode !== undefined) return { state: 'TASK_FINISHED', ...exit };",
+  ),
+  one(
+    'executor: a task that was killed in the queue starts',
+    'LCH-4',
+    'actors/framework/command-executor.ts',
+    'function cancel(state: CommandExecutorState, row: CommandRow): Effects {\n  state.rows.delete(row.launchId);\n',
+    'function cancel(_state: CommandExecutorState, row: CommandRow): Effects {\n',
+  ),
+  one(
+    'scheduler: asks for nothing after it subscribed anew',
+    'SIM-13',
+    'actors/framework/scheduler-driver.ts',
+    'for (const taskId of state.live.keys()) state.unsure.add(taskId);',
+    '',
+  ),
+  one(
+    'registrar: a write without an answer counts as stored',
+    'REG-3',
+    'runtime/registrar.ts',
+    "if (outcome === 'stored') {",
+    "if (outcome !== 'busy') {",
+  ),
+];
