@@ -144,6 +144,9 @@ function welcome(
   framework.registeredAtMs ??= now;
   framework.reregisteredAtMs = now;
   state.deadlines.clear(`failover:${frameworkId}`);
+  // With the session its filters go: 1. it refuses for an hour; 2. it has work and revives, and the REVIVE is lost; 3. it
+  // subscribes anew because of the gap. Nobody would know of the REVIVE any more.
+  state.allocator.revive(frameworkId, []);
   state.allocator.updateFramework(frameworkId, info, suppressed);
   framework.suppressed = suppressed.length > 0;
   state.allocator.setFrameworkActive(frameworkId, true);

@@ -111,6 +111,15 @@ export const BUGS: readonly Bug[] = [
     'framework.connected && isAnother ? framework.link.session',
     'framework.connected ? framework.link.session',
   ),
+  rare(
+    one(
+      'master: filters outlast a subscription',
+      'SIM-13',
+      'actors/master/frameworks.ts',
+      'state.allocator.revive(frameworkId, []);',
+      '',
+    ),
+  ),
   one(
     'allocator: REVIVE ends the pauses too',
     'ALC-4',
