@@ -193,6 +193,14 @@ export const inboxPrefix = (cluster: string, role: Role, principal: string): str
 export const storageInboxPrefix = (cluster: string, role: string, principal: string): string =>
   `_tepui_inbox.${cluster}.${role}.${principal}`;
 
+/** Whether `subject` is in an inbox of `principal`, whatever its role: where an answer may go that the subject asked on cannot bind. Rule: SEC-4. */
+export function isInboxOf(cluster: string, principal: string, subject: string): boolean {
+  const [first, second, role, owner, ...rest] = subject.split('.');
+  const isControl = first === cluster && second === 'inbox';
+  const isStorage = first === '_tepui_inbox' && second === cluster;
+  return (isControl || isStorage) && role !== '' && owner === principal && rest.length > 0;
+}
+
 /** Names of the KV buckets of a cluster. */
 export const leaseBucket = (cluster: string): string => `${cluster}_lease`;
 export const registryBucket = (cluster: string): string => `${cluster}_registry`;

@@ -101,7 +101,13 @@ export class ActorHost<L extends AnyStateMachine> {
       return;
     }
     hooks?.afterStep?.(name, event, effects);
-    this.#execute(effects);
+    try {
+      this.#execute(effects);
+    } catch (error) {
+      // What is behind it in the batch was not done, the actor's next wake-up among it: nobody may go on from here.
+      this.end();
+      this.#options.onCrash(error);
+    }
   }
 
   #execute(effects: Effects): void {

@@ -5,6 +5,7 @@ import type { Envelope } from '../protocol/envelope.js';
 import { bodyCheck } from '../protocol/messages.js';
 import {
   inboxPrefix,
+  isInboxOf,
   parseSubject,
   probeSubject,
   SUBJECTS,
@@ -69,11 +70,13 @@ export class Inbound {
     if (subject === probeSubject(cluster)) return this.#probe(delivery);
     const parsed = parseSubject(cluster, subject);
     if (parsed === undefined) return this.#drop('subject', subject, 'no subject of ours');
-    const envelope = this.#joiner.join(subject, decodeMessage(delivery.data));
+    const part = decodeMessage(delivery.data);
+    if (part.type !== parsed.type) return this.#drop('type', subject, `the envelope says ${part.type}`);
+    // Before it is kept: who lies about its name could push out the unfinished messages of others.
+    const principal = this.#principal(parsed, part);
+    if (principal === undefined) return this.#drop('sender', subject, `the envelope says ${part.sender}`);
+    const envelope = this.#joiner.join(subject, part);
     if (envelope === undefined) return undefined;
-    if (envelope.type !== parsed.type) return this.#drop('type', subject, `the envelope says ${envelope.type}`);
-    const principal = this.#principal(parsed, envelope);
-    if (principal === undefined) return this.#drop('sender', subject, `the envelope says ${envelope.sender}`);
     const speaker = SPEAKERS[parsed.row];
     const check = bodyCheck(parsed.row, parsed.type);
     if (check === undefined) return this.#drop('unknown', subject, 'no such message');
@@ -90,7 +93,11 @@ export class Inbound {
   #probe({ subject, data, reply }: Delivery): MessageEvent {
     const envelope = decodeMessage(data);
     const { session, sequence, epoch, id, sender } = envelope;
-    const meta: Meta = { principal: sender, parameters: {}, session, sequence, epoch, id, reply };
+    // The subject names nobody, and a master may publish almost everywhere: its own registry, for one.
+    const isOwn = reply !== undefined && isInboxOf(this.#options.cluster, sender, reply);
+    if (reply !== undefined && !isOwn) this.#options.metrics.count('dropped_reply', 1);
+    const own = isOwn ? reply : undefined;
+    const meta: Meta = { principal: sender, parameters: {}, session, sequence, epoch, id, reply: own };
     const wrong = envelope.type === 'PROBE' ? undefined : envelope.type;
     if (wrong !== undefined) throw new DecodeError('envelope', `${wrong} on ${subject}`);
     return { type: 'probe.PROBE', meta, body: envelope.body };
@@ -108,7 +115,17 @@ export class Inbound {
     const own = inboxPrefix(this.#options.cluster, SUBJECTS[row].sender, principal);
     const isOwn = reply?.startsWith(`${own}.`) === true;
     if (reply !== undefined && !isOwn) this.#options.metrics.count('dropped_reply', 1);
-    return { principal, parameters, session, sequence, parts: part?.of, epoch, id, cause, reply: isOwn ? reply : undefined };
+    return {
+      principal,
+      parameters,
+      session,
+      sequence,
+      parts: part?.of,
+      epoch,
+      id,
+      cause,
+      reply: isOwn ? reply : undefined,
+    };
   }
 
   #drop(kind: string, subject: string, why: string): undefined {

@@ -1,6 +1,7 @@
 /** Effects that speak, as bytes on subjects: numbering, ids, parts. Rules: LNK-1, LNK-5. */
 import type { Publish, Reply } from '../actors/effect.js';
 import { encodeMessage } from '../protocol/codec.js';
+import { errorBody } from '../protocol/errors.js';
 import { NO_SESSION } from '../protocol/ids.js';
 import { buildSubject } from '../protocol/subjects.js';
 import type { Transport } from './ports.js';
@@ -36,8 +37,8 @@ export class Outbound {
 
   reply({ to, message, body, epoch, cause }: Reply): void {
     const { principal } = this.#speaker;
-    const head = { type: message, sender: principal, session: NO_SESSION, epoch, id: this.#nextId(), cause, body };
-    for (const part of encodeMessage(head, () => 0)) this.#transport.publish(to, part);
+    const head = { sender: principal, session: NO_SESSION, epoch, id: this.#nextId(), cause };
+    for (const part of partsOfAnswer({ ...head, type: message, body })) this.#transport.publish(to, part);
   }
 
   #nextId(): string {
@@ -52,5 +53,16 @@ export class Outbound {
     const oldest = this.#sent.keys().next().value;
     if (this.#sent.size > MAX_SESSIONS && oldest !== undefined) this.#sent.delete(oldest);
     return sequence;
+  }
+}
+
+/** An answer that no number of parts can carry is an error of its request: the host and its actor have done nothing wrong. */
+function partsOfAnswer(head: Parameters<typeof encodeMessage>[0]): Uint8Array[] {
+  try {
+    return encodeMessage(head, () => 0);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    const body = errorBody('UNSUPPORTED', `The answer is too large: ask for less. ${error.message}`);
+    return encodeMessage({ ...head, type: 'ERROR', body }, () => 0);
   }
 }

@@ -31,7 +31,7 @@ export class Registrar {
   flush(): void {
     if (this.#isInFlight || this.#queue.length === 0) return;
     if (this.#isBroken) {
-      this.#refuse(this.#take());
+      this.#refuse(this.#queue.splice(0));
       return;
     }
     const group = this.#take();

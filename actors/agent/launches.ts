@@ -49,7 +49,10 @@ function onAdmitted(state: AgentState, event: MasterToAgentMessage): Effects {
 }
 
 /** A launchId that has been seen is refused, whatever became of it. Rule: LCH-1. */
-function onRunTask(state: AgentState, { body, meta, now }: MessageOf<MasterToAgentMessage, 'master.RUN_TASK'>): Effects {
+function onRunTask(
+  state: AgentState,
+  { body, meta, now }: MessageOf<MasterToAgentMessage, 'master.RUN_TASK'>,
+): Effects {
   const { frameworkId, launchId, task, frameworkInfo } = body;
   if (state.launches.has(launchId) || state.ended.has(launchId)) return NOTHING;
   // What is started now nobody would kill.
@@ -61,7 +64,10 @@ function onRunTask(state: AgentState, { body, meta, now }: MessageOf<MasterToAge
   return [tell({ type: 'agent.LAUNCH', launchId, frameworkId, agentId, task, sendKilling })];
 }
 
-function onKillTask(state: AgentState, { body, meta, now }: MessageOf<MasterToAgentMessage, 'master.KILL_TASK'>): Effects {
+function onKillTask(
+  state: AgentState,
+  { body, meta, now }: MessageOf<MasterToAgentMessage, 'master.KILL_TASK'>,
+): Effects {
   const { frameworkId, taskId, killPolicy } = body;
   const launchId =
     body.launchId ??

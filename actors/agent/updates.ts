@@ -104,7 +104,7 @@ export function disown(state: AgentState, launch: LaunchRef, now: number): Effec
       state: end ?? 'TASK_DROPPED',
       source: 'SOURCE_AGENT',
       reason: 'REASON_AGENT_RESTARTED',
-      message: known ? 'The launch is over; this is its last state known.' : 'The launch never reached the agent.',
+      message: known ? 'The launch is over; this is its last state known.' : 'The launch was never started.',
     },
     now,
   );

@@ -158,7 +158,9 @@ function onError(state: SchedulerState, { meta, body }: MessageOf<MasterToSchedu
     wantSubscription(state);
     return [log('error', message, { code })];
   }
-  if (state.need !== 'teardown' || code !== 'FRAMEWORK_REMOVED') {
+  // A new leader does not know a framework that was removed under the one before.
+  const isGone = code === 'FRAMEWORK_REMOVED' || code === 'UNKNOWN_FRAMEWORK';
+  if (state.need !== 'teardown' || !isGone) {
     state.error = body.error;
     state.config.scheduler.onError?.(state.config.own, body.error);
   }

@@ -82,12 +82,7 @@ export function discardOffers(state: MasterState, rows: Iterable<OfferRow>, now:
 }
 
 /** Takes offers back and says so. Rule: OFR-3. */
-export function withdrawOffers(
-  state: MasterState,
-  rows: Iterable<OfferRow>,
-  now: number,
-  refused?: Refusal,
-): Effects {
+export function withdrawOffers(state: MasterState, rows: Iterable<OfferRow>, now: number, refused?: Refusal): Effects {
   const taken = [...rows];
   discardOffers(state, taken, now, refused);
   return taken.flatMap(({ frameworkId, offerId }): Effect[] => {

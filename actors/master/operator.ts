@@ -113,7 +113,10 @@ function onKillTask(state: MasterState, { meta, body }: MessageOf<OperatorMessag
     return reply('masterOperator', meta, 'ERROR', errorBody('AMBIGUOUS_TASK', `Frameworks: ${ids}.`), state.epoch);
   }
   const answer = { killTask: { frameworkId: task.frameworkId, taskId, agentId: task.agentId } };
-  return [...requestKill(state, task, killPolicy, meta.id), ...reply('masterOperator', meta, 'KILL_TASK', answer, state.epoch)];
+  return [
+    ...requestKill(state, task, killPolicy, meta.id),
+    ...reply('masterOperator', meta, 'KILL_TASK', answer, state.epoch),
+  ];
 }
 
 /** Answered once the removal is stored. Rule: REG-3. */

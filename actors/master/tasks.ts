@@ -1,5 +1,5 @@
 /** Task life in the master: statuses, acknowledgements, kills, reconciliation, ends. Rules: UPD-1 to UPD-6, KIL-1, REC-1. */
-import { hex } from '../../protocol/ids.js';
+import { epochOf, hex } from '../../protocol/ids.js';
 import { registryKey } from '../../protocol/registry.js';
 import type { StatusReason, Task, TaskState, TaskStatus } from '../../protocol/task.js';
 import { isLegalMove, isTerminal } from '../../protocol/task-state.js';
@@ -221,11 +221,13 @@ export function onReconcile(
  * state is the agent's alone to tell: 1. the agent has RUNNING unacknowledged and FINISHED behind it, and its list says
  * FINISHED; 2. a reconciliation that told FINISHED would be followed by the RUNNING. The agent's own word comes anyway.
  */
-function stateToTell(task: TaskRow, isUnreachable: boolean): TaskState | undefined {
+function stateToTell(task: TaskRow, epoch: number, isUnreachable: boolean): TaskState | undefined {
   const forwarded = task.status?.state;
   if (forwarded !== undefined && isTerminal(forwarded)) return forwarded;
   if (isUnreachable) return isTerminal(task.state) ? undefined : 'TASK_UNREACHABLE';
   if (forwarded !== undefined) return forwarded;
+  // STAGING of an earlier term says only that nothing was heard in this one: its end may have been told before.
+  if (task.state === 'TASK_STAGING' && epochOf(task.launchId) !== epoch) return undefined;
   return isTerminal(task.state) ? undefined : task.state;
 }
 
@@ -233,7 +235,7 @@ function reconcileKnown(state: MasterState, task: TaskRow, now: number): Effects
   const agent = state.agents.get(task.agentId);
   // Until its agent is back in this term, the registry alone cannot tell. Rule: LCH-3.
   if (!task.stored || agent?.state === 'RECOVERED' || agent?.state === 'ADMITTING') return NOTHING;
-  const known = stateToTell(task, agent?.state === 'UNREACHABLE');
+  const known = stateToTell(task, state.epoch, agent?.state === 'UNREACHABLE');
   if (known === undefined) return NOTHING;
   return statusByMaster(state, task, known, 'REASON_RECONCILIATION', 'Latest state known.', now);
 }

@@ -155,7 +155,11 @@ function drawTimings(random: SeededRandom): Timings {
   };
 }
 
-const AGENTS = ['cpus:4;mem:2048;ports:[31000-31007]', 'cpus:1;mem:512', 'cpus:16;mem:8192;ports:[31000-31099]'] as const;
+const AGENTS = [
+  'cpus:4;mem:2048;ports:[31000-31007]',
+  'cpus:1;mem:512',
+  'cpus:16;mem:8192;ports:[31000-31099]',
+] as const;
 
 /** Every option of a cluster. One run in ten is without faults. */
 export function drawCluster(random: SeededRandom): ClusterPlan {

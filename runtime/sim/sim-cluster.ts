@@ -228,7 +228,10 @@ export class SimCluster {
         const config = { scheduler: scheduler as Scheduler<unknown, unknown>, own, frameworkId, timings };
         return startScheduler(ports, config, options) as unknown as Running<AnyStateMachine>;
       },
-      { onStop: (_stop, running) => seat.ended((running.host.actor.getSnapshot() as never as SchedulerSnapshot).context.state.error) },
+      {
+        onStop: (_stop, running) =>
+          seat.ended((running.host.actor.getSnapshot() as never as SchedulerSnapshot).context.state.error),
+      },
     );
   }
 }

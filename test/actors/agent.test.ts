@@ -215,7 +215,13 @@ test('LCH-2: a launch that the registry has and the agent has not is refused fro
   const effects = kit.answer([launch]);
   const statuses = updates(effects);
   t.is(statuses.length, 1, 'once');
-  t.like(statuses[0], { taskId: 't1', launchId: 'L1', state: 'TASK_DROPPED', source: 'SOURCE_AGENT', agentId: AGENT_ID });
+  t.like(statuses[0], {
+    taskId: 't1',
+    launchId: 'L1',
+    state: 'TASK_DROPPED',
+    source: 'SOURCE_AGENT',
+    agentId: AGENT_ID,
+  });
   t.is(statuses[0]?.uuid?.length, 16);
   t.deepEqual(told(kit.run('L1', 't1')), []);
   kit.acknowledge(statuses[0] as TaskStatus);

@@ -56,7 +56,11 @@ test('EXE-1: a command runs in a sandbox of its own with the environment that it
 
 test('EXE-1: no id leads out of the sandboxes', (t) => {
   for (const nasty of ['../x', '..', 'a/b', '.', '~', ''.padEnd(3, '.')])
-    t.regex(sandboxOf(nasty, nasty, 'L1'), /^frameworks\/[A-Za-z0-9_=-]+\/executors\/[A-Za-z0-9_=-]+\/runs\/L1$/, nasty);
+    t.regex(
+      sandboxOf(nasty, nasty, 'L1'),
+      /^frameworks\/[A-Za-z0-9_=-]+\/executors\/[A-Za-z0-9_=-]+\/runs\/L1$/,
+      nasty,
+    );
 });
 
 test('EXE-1: the rule of Mesos for arguments', (t) => {

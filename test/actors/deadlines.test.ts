@@ -90,11 +90,16 @@ test('LNK-1: a delay between tries doubles to its maximum, and its upper half is
   t.deepEqual([0, 1, 2, 3, 4, 50].map((attempt) => backoffMs(attempt, 100, 1_000, 0)), [50, 100, 200, 400, 500, 500]); // prettier-ignore
   t.deepEqual([0, 1, 50].map((attempt) => backoffMs(attempt, 100, 1_000, 1)), [100, 200, 1_000]); // prettier-ignore
   fc.assert(
-    fc.property(fc.nat(5_000), fc.integer({ min: 1, max: 1e6 }), fc.double({ min: 0, max: 0.999, noNaN: true }), (n, base, random) => {
-      const delayMs = backoffMs(n, base, base * 64, random);
-      const full = Math.min(base * 64, base * 2 ** n);
-      t.true(delayMs >= full / 2 && delayMs <= full);
-    }),
+    fc.property(
+      fc.nat(5_000),
+      fc.integer({ min: 1, max: 1e6 }),
+      fc.double({ min: 0, max: 0.999, noNaN: true }),
+      (n, base, random) => {
+        const delayMs = backoffMs(n, base, base * 64, random);
+        const full = Math.min(base * 64, base * 2 ** n);
+        t.true(delayMs >= full / 2 && delayMs <= full);
+      },
+    ),
   );
 });
 

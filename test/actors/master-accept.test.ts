@@ -116,10 +116,13 @@ test('OFR-1 ACC-1: the offers of an ACCEPT are checked first and together', (t) 
 
 test('ACC-1 ACC-5: operations of an ACCEPT without valid offers are answered as well, if they ask for it', (t) => {
   const { framework } = offered();
-  const effects = framework.operate(['x-O9'], [
-    { type: 'RESERVE', id: 'op1', reserve: {} },
-    { type: 'UNRESERVE', unreserve: {} },
-  ]);
+  const effects = framework.operate(
+    ['x-O9'],
+    [
+      { type: 'RESERVE', id: 'op1', reserve: {} },
+      { type: 'UNRESERVE', unreserve: {} },
+    ],
+  );
   const told = bodies<{ updateOperationStatus: { status: Record<string, unknown> } }>(effects, 'UPDATE_OPERATION_STATUS'); // prettier-ignore
   t.is(told.length, 1);
   t.like(told[0]?.updateOperationStatus.status, { operationId: 'op1', state: 'OPERATION_ERROR' });
@@ -183,7 +186,13 @@ test('ACC-3: the checks of a task, in the order of Mesos: of two faults the earl
     const { one, framework, kit } = offered();
     kit.launch(framework, { taskId: 'used', resources: resourcesOf('cpus:0.1;mem:1') });
     const [offer] = kit.offersOf(framework).filter(({ agentId }) => agentId === one.id);
-    const info = Object.assign(taskInfo(one.id), ...faults.slice(at).reverse().map(([fault]) => fault)) as TaskInfo;
+    const info = Object.assign(
+      taskInfo(one.id),
+      ...faults
+        .slice(at)
+        .reverse()
+        .map(([fault]) => fault),
+    ) as TaskInfo;
     const [status] = statuses(framework.accept([offer ?? ''], [info]));
     t.regex(status?.message ?? 'launched', faults[at]?.[1] as RegExp, `fault ${at}`);
     t.like(status, { state: 'TASK_ERROR', reason: 'REASON_TASK_INVALID', source: 'SOURCE_MASTER' });
@@ -245,7 +254,11 @@ test('ACC-3: one task id is launched once, within a call and beside what runs', 
   const other = kit.framework('f2');
   kit.agent('a3');
   const [free] = kit.offersOf(other);
-  t.deepEqual(statusWords(other.accept([free ?? ''], [taskInfo(free?.agentId ?? '')])), [], 'ids are a framework’s own');
+  t.deepEqual(
+    statusWords(other.accept([free ?? ''], [taskInfo(free?.agentId ?? '')])),
+    [],
+    'ids are a framework’s own',
+  );
 });
 
 test('ACC-3 ACC-5: a group is refused as a whole, an id of a LAUNCH too, and the rest goes on', (t) => {

@@ -1,7 +1,14 @@
 import test from 'ava';
 import { Resources } from '../../protocol/resources.js';
 import { bodies, meta, ofType, published, words } from '../support/actor-kit.js';
-import { AgentPeer, leadingMaster, requireConservation, statusWords, taskInfo, type MasterKit } from '../support/master-kit.js';
+import {
+  AgentPeer,
+  leadingMaster,
+  requireConservation,
+  statusWords,
+  taskInfo,
+  type MasterKit,
+} from '../support/master-kit.js';
 
 const newAgent = (kit: MasterKit, principal = 'a1') => new AgentPeer(kit, principal, 'cpus:4;mem:4096');
 
@@ -134,7 +141,10 @@ test('AGT-2: what an agent runs is taken from it; its resources are free again w
   const framework = kit.framework();
   const [one, two] = kit.launch(framework, 't1', 't2');
   if (one === undefined || two === undefined) return t.fail();
-  agent.reregister([{ row: one.row, state: 'TASK_RUNNING' }, { row: two.row, state: 'TASK_FINISHED' }]);
+  agent.reregister([
+    { row: one.row, state: 'TASK_RUNNING' },
+    { row: two.row, state: 'TASK_FINISHED' },
+  ]);
   t.is(one.row.state, 'TASK_RUNNING');
   t.is(two.row.state, 'TASK_FINISHED');
   requireConservation(kit.state);
@@ -345,5 +355,8 @@ test('ALC-1: an agent that comes back with less than its tasks use offers nothin
   agent.update(one, 'TASK_FINISHED');
   t.deepEqual(cpus(), [500]);
   agent.update(two, 'TASK_FINISHED');
-  t.is(cpus().reduce((sum, value) => sum + value, 0), 1_500);
+  t.is(
+    cpus().reduce((sum, value) => sum + value, 0),
+    1_500,
+  );
 });

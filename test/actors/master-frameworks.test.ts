@@ -429,11 +429,18 @@ test('PRO-1: a call that does not fit its schema is answered, takes its place in
   const effects = invalid('ACCEPT', 1, framework.id);
   t.deepEqual(errors(effects), ['INVALID_MESSAGE']);
   t.is(published(effects)[0]?.cause, 'bad');
-  t.regex(bodies<{ error: { message: string } }>(effects, 'ERROR')[0]?.error.message ?? '', /ACCEPT: \/accept is wrong/);
+  t.regex(
+    bodies<{ error: { message: string } }>(effects, 'ERROR')[0]?.error.message ?? '',
+    /ACCEPT: \/accept is wrong/,
+  );
   framework.sequence = 1;
   t.deepEqual(words(framework.call('HEARTBEAT', {})), []);
   t.true(framework.row.connected);
-  for (const [call, id] of [['SUBSCRIBE', framework.id], ['ACCEPT', undefined]] as const) // prettier-ignore
+  for (const [call, id] of [
+    ['SUBSCRIBE', framework.id],
+    ['ACCEPT', undefined],
+  ] as const)
+    // prettier-ignore
     t.is(published(invalid(call, 0, id))[0]?.session, '0');
 });
 

@@ -3,7 +3,13 @@ import fc from 'fast-check';
 import type { Offer } from '../../protocol/offer.js';
 import { Resources } from '../../protocol/resources.js';
 import { bodies, published } from '../support/actor-kit.js';
-import { leadingMaster, requireConservation, taskInfo, type MasterKit, type SchedulerPeer } from '../support/master-kit.js';
+import {
+  leadingMaster,
+  requireConservation,
+  taskInfo,
+  type MasterKit,
+  type SchedulerPeer,
+} from '../support/master-kit.js';
 
 const cpusOf = (offers: readonly Offer[]): number[] => offers.map(({ resources }) => Resources.of(resources).scalar('cpus')); // prettier-ignore
 
@@ -321,7 +327,8 @@ test('ALC-1: through any sequence of calls and messages each agent’s resources
             { refuseSeconds: which - 2 },
           );
         else if (what === 'decline') framework.decline(offers, which);
-        else if (what === 'finish' && mine[0] !== undefined && agent.row.state === 'REGISTERED') agent.update({ row: mine[0] }, which > 4 ? 'TASK_FAILED' : 'TASK_RUNNING'); // prettier-ignore
+        else if (what === 'finish' && mine[0] !== undefined && agent.row.state === 'REGISTERED')
+          agent.update({ row: mine[0] }, which > 4 ? 'TASK_FAILED' : 'TASK_RUNNING'); // prettier-ignore
         else if (what === 'reregister') agent.reregister(mine.slice(1).map((row) => ({ row, state: row.state })));
         else if (what === 'silence') kit.pass(25_000);
         else if (what === 'suppress') framework.call('SUPPRESS', {});

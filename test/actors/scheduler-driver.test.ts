@@ -22,7 +22,12 @@ class DriverKit extends ActorKit<typeof schedulerMachine> {
   /** What it returns next, by function. */
   readonly plan: Partial<Record<keyof Scheduler<unknown>, readonly Call[]>>;
 
-  constructor({ frameworkId, info = {}, suppressedRoles }: { frameworkId?: string; info?: object; suppressedRoles?: string[] } = {}) { // prettier-ignore
+  constructor({
+    frameworkId,
+    info = {},
+    suppressedRoles,
+  }: { frameworkId?: string; info?: object; suppressedRoles?: string[] } = {}) {
+    // prettier-ignore
     const heard: string[] = [];
     const plan: DriverKit['plan'] = {};
     const on =
@@ -73,7 +78,14 @@ class DriverKit extends ActorKit<typeof schedulerMachine> {
   ): Effect[] {
     const sequence = given.sequence ?? ++this.sequence;
     const parameters = { principal: 'f1', frameworkId: ID, sessionId: this.session };
-    const head = meta({ session: this.session, epoch: this.epoch, parameters, id: `m-${sequence}`, ...given, sequence });
+    const head = meta({
+      session: this.session,
+      epoch: this.epoch,
+      parameters,
+      id: `m-${sequence}`,
+      ...given,
+      sequence,
+    });
     return this.send({ type: `master.${type}`, meta: head, body } as never);
   }
 
@@ -256,7 +268,10 @@ test('LNK-3: heartbeats are answered; without them it comes anew', (t) => {
 
 test('LNK-1: an invitation for this framework, a reconnected client and a new leader mean subscribing anew', (t) => {
   const invited = subscribedDriver();
-  t.deepEqual(words(invited.hear('INVITE', {}, { session: '0', sequence: 0, parameters: { frameworkId: 'other' } })), []);
+  t.deepEqual(
+    words(invited.hear('INVITE', {}, { session: '0', sequence: 0, parameters: { frameworkId: 'other' } })),
+    [],
+  );
   t.deepEqual(words(invited.hear('INVITE', {}, { session: '0', sequence: 0 })), ['publish SUBSCRIBE']);
   const reconnected = subscribedDriver();
   t.deepEqual(words(reconnected.send({ type: 'RECONNECTED' })), ['publish SUBSCRIBE']);

@@ -92,6 +92,7 @@ test('RUN-4 lines are whole under their prefix, however they come in', (t) => {
       return Buffer.concat(out).toString() === expected;
     }),
   );
+  t.pass();
 });
 
 test('RUN-4 a line without an end is not held back for ever', (t) => {

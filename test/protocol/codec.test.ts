@@ -1,6 +1,13 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { DecodeError, decodeMessage, decodeValue, encodeMessage, encodeValue, PartsJoiner } from '../../protocol/codec.js';
+import {
+  DecodeError,
+  decodeMessage,
+  decodeValue,
+  encodeMessage,
+  encodeValue,
+  PartsJoiner,
+} from '../../protocol/codec.js';
 import type { Envelope } from '../../protocol/envelope.js';
 import { MAX_DEPTH, MAX_MESSAGE_BYTES, MAX_PARTS } from '../../protocol/limits.js';
 
@@ -85,7 +92,11 @@ test('PRO-2: a whole number is an integer in the bytes, whatever its size', (t) 
 
 test('PRO-2: numbers that are not finite are refused', (t) => {
   for (const value of [NaN, Infinity, -Infinity]) {
-    t.is(kindOf(() => decodeValue(encodeValue({ a: [value] }))), 'not plain', `${value}`);
+    t.is(
+      kindOf(() => decodeValue(encodeValue({ a: [value] }))),
+      'not plain',
+      `${value}`,
+    );
   }
 });
 
@@ -121,27 +132,51 @@ test('PRO-2: 32 levels pass, 33 do not, in lists, maps and messages', (t) => {
     return value;
   };
   for (const wrap of [(inner: unknown) => [inner], (inner: unknown) => ({ a: inner })]) {
-    t.is(kindOf(() => decodeValue(encodeValue(nest(MAX_DEPTH, wrap)))), 'accepted');
-    t.is(kindOf(() => decodeValue(encodeValue(nest(MAX_DEPTH + 1, wrap)))), 'not plain');
+    t.is(
+      kindOf(() => decodeValue(encodeValue(nest(MAX_DEPTH, wrap)))),
+      'accepted',
+    );
+    t.is(
+      kindOf(() => decodeValue(encodeValue(nest(MAX_DEPTH + 1, wrap)))),
+      'not plain',
+    );
     const [bytes] = encodeMessage({ ...head, body: nest(MAX_DEPTH, wrap) }, counter());
-    t.is(kindOf(() => decodeMessage(bytes as Uint8Array)), 'not plain', 'the envelope is a level too');
+    t.is(
+      kindOf(() => decodeMessage(bytes as Uint8Array)),
+      'not plain',
+      'the envelope is a level too',
+    );
   }
 });
 
 test('PRO-2: what is nested beyond any stack is an error like others, and the next message is read', (t) => {
   const deep = new Uint8Array(MAX_MESSAGE_BYTES - 1).fill(0x91);
-  t.is(kindOf(() => decodeMessage(deep)), 'undecodable');
+  t.is(
+    kindOf(() => decodeMessage(deep)),
+    'undecodable',
+  );
   t.deepEqual(decodeValue(encodeValue({ a: 1 })), { a: 1 });
 });
 
 test('PRO-2: bytes that end early, go on, or promise more than there is, are refused at once', (t) => {
   const whole = encodeValue({ list: [1, 'text', 2.5, bytesOf(1, 2, 3)], big: 2 ** 40, no: null });
   for (let length = 0; length < whole.length; length++)
-    t.is(kindOf(() => decodeValue(whole.subarray(0, length))), 'undecodable', `${length}`);
-  t.is(kindOf(() => decodeValue(bytesOf(...whole, 1))), 'undecodable');
+    t.is(
+      kindOf(() => decodeValue(whole.subarray(0, length))),
+      'undecodable',
+      `${length}`,
+    );
+  t.is(
+    kindOf(() => decodeValue(bytesOf(...whole, 1))),
+    'undecodable',
+  );
   const began = performance.now();
   for (const first of [0xc6, 0xc9, 0xdb, 0xdd, 0xdf])
-    t.is(kindOf(() => decodeValue(bytesOf(first, 0xff, 0xff, 0xff, 0xff, 0x61))), 'undecodable', first.toString(16));
+    t.is(
+      kindOf(() => decodeValue(bytesOf(first, 0xff, 0xff, 0xff, 0xff, 0x61))),
+      'undecodable',
+      first.toString(16),
+    );
   t.true(performance.now() - began < 1_000);
 });
 
@@ -161,8 +196,14 @@ test('PRO-2: a body has at most two million values', (t) => {
     bytes.set(list(length));
     return bytes;
   };
-  t.is(kindOf(() => decodeValue(of(1_999_999))), 'accepted');
-  t.is(kindOf(() => decodeValue(of(2_000_000))), 'not plain');
+  t.is(
+    kindOf(() => decodeValue(of(1_999_999))),
+    'accepted',
+  );
+  t.is(
+    kindOf(() => decodeValue(of(2_000_000))),
+    'not plain',
+  );
 });
 
 test('PRO-2: decoded bytes are copies, so that a reused buffer changes nothing', (t) => {
@@ -190,7 +231,10 @@ test('LNK-5: what fits is one message with one place; what does not goes in part
 test('LNK-5: a body of more than 64 parts is not sent at all', (t) => {
   const body = new Uint8Array(MAX_PARTS * MAX_MESSAGE_BYTES);
   t.throws(() => encodeMessage({ ...head, body }, counter()), { instanceOf: RangeError, message: /over 64 parts/ });
-  t.is(kindOf(() => decodeMessage(new Uint8Array(MAX_MESSAGE_BYTES + 1))), 'oversized');
+  t.is(
+    kindOf(() => decodeMessage(new Uint8Array(MAX_MESSAGE_BYTES + 1))),
+    'oversized',
+  );
 });
 
 /** The parts of a message, decoded. */
@@ -230,18 +274,16 @@ test('LNK-5: parts of several messages may mix; each is joined by its subject, s
 
 test('LNK-5: a part out of order, twice or without the first is refused, and so is the rest of its message', (t) => {
   const parts = partsOf(large) as [Envelope, Envelope, Envelope];
-  const orders = [
-    [0, 2],
-    [1],
-    [2, 0],
-    [0, 1, 1],
-    [0, 1, 1, 2],
-  ];
+  const orders = [[0, 2], [1], [2, 0], [0, 1, 1], [0, 1, 1, 2]];
   for (const order of orders) {
     const joiner = new PartsJoiner();
     const kinds = order.map((at) => kindOf(() => t.is(joiner.join('s', parts[at] as Envelope), undefined)));
     t.true(kinds.includes('part'), order.join());
-    t.is(kindOf(() => joiner.join('s', parts[2])), 'part', order.join());
+    t.is(
+      kindOf(() => joiner.join('s', parts[2])),
+      'part',
+      order.join(),
+    );
   }
   const joiner = new PartsJoiner();
   joiner.join('s', parts[0]);
@@ -257,22 +299,31 @@ test('LNK-5: a part that contradicts itself or its message is refused', (t) => {
     { ...first, part: { number: 1, of: MAX_PARTS + 1 } },
     { ...first, body: 'text' },
   ];
-  for (const envelope of wrong) t.is(kindOf(() => new PartsJoiner().join('s', envelope)), 'part');
+  for (const envelope of wrong)
+    t.is(
+      kindOf(() => new PartsJoiner().join('s', envelope)),
+      'part',
+    );
   const joiner = new PartsJoiner();
   joiner.join('s', first);
-  t.is(kindOf(() => joiner.join('s', { ...second, part: { number: 2, of: 4 } })), 'part');
+  t.is(
+    kindOf(() => joiner.join('s', { ...second, part: { number: 2, of: 4 } })),
+    'part',
+  );
 });
 
 test('LNK-5 PRO-2: the joined body is held to the same limits', (t) => {
   const joiner = new PartsJoiner();
   const deep = new Uint8Array(1_000).fill(0x91);
   const [envelope] = partsOf({}) as [Envelope];
-  t.is(kindOf(() => joiner.join('s', { ...envelope, body: deep, part: { number: 1, of: 1 } })), 'undecodable');
+  t.is(
+    kindOf(() => joiner.join('s', { ...envelope, body: deep, part: { number: 1, of: 1 } })),
+    'undecodable',
+  );
 });
 
 test('LNK-5: unfinished messages are bounded, for one sender at eight and for all at 64, the oldest going first', (t) => {
-  const parts = (sender: string, id: string) =>
-    partsOf(large, { sender, id }) as [Envelope, Envelope, Envelope];
+  const parts = (sender: string, id: string) => partsOf(large, { sender, id }) as [Envelope, Envelope, Envelope];
   const mine = Array.from({ length: 10 }, (_, i) => parts('f1', `m${i}`));
   const joiner = new PartsJoiner();
   const other = parts('f2', 'other');

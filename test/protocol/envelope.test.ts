@@ -54,7 +54,9 @@ test('PRO-8: an envelope that does not fit is refused, with the place', (t) => {
   for (const [field, value] of wrong) {
     const said = checkEnvelope({ ...envelope, [field]: value });
     t.regex(said ?? 'nothing', new RegExp(field), `${field} ${String(value)}`);
-    const error = t.throws(() => decodeMessage(encodeValue({ ...envelope, [field]: value })), { instanceOf: DecodeError });
+    const error = t.throws(() => decodeMessage(encodeValue({ ...envelope, [field]: value })), {
+      instanceOf: DecodeError,
+    });
     t.is(error?.kind, 'envelope');
   }
   for (const value of [null, 1, 'text', []]) t.is(kindOf(value), 'envelope');

@@ -5,7 +5,11 @@ import type { HostEvent } from '../../runtime/actor-host.js';
 
 /** What goes into the trace's hash for one step. */
 export function mark(host: string, event: HostEvent, effects: Effects): string {
-  const { meta, requestId, containerId } = event as { meta?: { id: string; sequence: number }; requestId?: number; containerId?: string };
+  const { meta, requestId, containerId } = event as {
+    meta?: { id: string; sequence: number };
+    requestId?: number;
+    containerId?: string;
+  };
   let text = `${host} ${event.type} ${meta === undefined ? (requestId ?? containerId ?? '') : `${meta.id} ${meta.sequence}`}`;
   for (const effect of effects) text += ` ${effect.type === 'publish' ? effect.message : effect.type}`;
   return text;

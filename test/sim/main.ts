@@ -32,7 +32,8 @@ function print(result: Result, tookMs: number): void {
   }
   const rate = Math.round((events / tookMs) * 1000);
   const speed = Math.round(virtualMs / tookMs);
-  const outcome = failure === undefined ? 'ok' : `BROKEN ${failure.rule} at ${failure.atMs / 1000} s: ${failure.message}`;
+  const outcome =
+    failure === undefined ? 'ok' : `BROKEN ${failure.rule} at ${failure.atMs / 1000} s: ${failure.message}`;
   process.stdout.write(
     `seed ${seed}: ${outcome}\n  ${events} events, ${steps} steps, ${virtualMs / 1000} s in ${Math.round(tookMs)} ms (${rate} events/s, ${speed} × real time), ${hash.slice(0, 16)}\n`,
   );
@@ -52,7 +53,8 @@ function main(): number {
   const begunAt = performance.now();
   let events = 0;
   for (let seed = from; seed < from + count; seed++) {
-    if (one && !values.json) process.stdout.write(`seed ${seed} draws ${JSON.stringify(drawOptions(seed), undefined, 1)}\n`);
+    if (one && !values.json)
+      process.stdout.write(`seed ${seed} draws ${JSON.stringify(drawOptions(seed), undefined, 1)}\n`);
     const startedAt = performance.now();
     const result = simulate(seed, { trace });
     events += result.events;

@@ -95,7 +95,13 @@ class Simulation implements Scene {
     this.#clock = new VirtualClock(START_AT_MS, (error, life) => this.#threw(life?.node ?? 'world', error));
     const seats = options.workloads.map((plan) => this.#seat(plan));
     const { cluster: plan } = options;
-    this.cluster = new SimCluster({ clock: this.#clock, random: this.#random, plan, seats, observer: this.#observer() });
+    this.cluster = new SimCluster({
+      clock: this.#clock,
+      random: this.#random,
+      plan,
+      seats,
+      observer: this.#observer(),
+    });
     this.cluster.storage.tap((change) => this.#stored(change));
     this.#checkers = CHECKERS.map((newChecker) => newChecker(this));
     const hearing = (key: keyof Checker): Checker[] => this.#checkers.filter((checker) => checker[key] !== undefined);
@@ -198,7 +204,8 @@ class Simulation implements Scene {
       // With one life there is one instance: nobody has replaced it.
       else if (error.code === 'STALE_SESSION' && this.#nodes.get(own.plan.name)?.lives === 1)
         this.fail('LNK-2', `${own.plan.name} is alone under its id, and is told that it is the older one`);
-      else if (error.code !== 'STALE_SESSION') this.fail('FRW-1', `${own.plan.name} ended: ${error.code} ${error.message}`);
+      else if (error.code !== 'STALE_SESSION')
+        this.fail('FRW-1', `${own.plan.name} ended: ${error.code} ${error.message}`);
     }
     return !own.tornDown;
   }
@@ -251,13 +258,17 @@ class Simulation implements Scene {
       if (value === undefined) this.registry.delete(key);
       else this.registry.set(key, decodeValue(value));
       this.#count('registry writes');
-      this.#tell('storage', `${change.by ?? '-'} writes ${key}${value === undefined ? ' (deleted)' : ''} as ${change.revision}`);
+      this.#tell(
+        'storage',
+        `${change.by ?? '-'} writes ${key}${value === undefined ? ' (deleted)' : ''} as ${change.revision}`,
+      );
     }
     for (const checker of this.#checkers) checker.onStored?.(change);
   }
 
   #threw(node: string, error: unknown): void {
-    const text = error instanceof Error ? (error.stack ?? error.message).split('\n').slice(0, 6).join(' | ') : String(error);
+    const text =
+      error instanceof Error ? (error.stack ?? error.message).split('\n').slice(0, 6).join(' | ') : String(error);
     this.fail('SIM-14', `${node} threw: ${text}`);
   }
 

@@ -1,5 +1,12 @@
 /** Runs one machine as its host does, without a world: an event in, the effects of the step out, time by hand. */
-import { createActor, type Actor, type AnyMachineSnapshot, type AnyStateMachine, type EventFromLogic, type InputFrom } from 'xstate';
+import {
+  createActor,
+  type Actor,
+  type AnyMachineSnapshot,
+  type AnyStateMachine,
+  type EventFromLogic,
+  type InputFrom,
+} from 'xstate';
 import type { Effect, Publish } from '../../actors/effect.js';
 import type { Batch } from '../../actors/perform.js';
 import type { Meta } from '../../actors/events.js';
@@ -88,10 +95,7 @@ export const bodies = <T = never>(effects: readonly Effect[], message: string): 
   published(effects, message).map(({ body }) => body as T);
 
 /** Effects of one type. */
-export const ofType = <T extends Effect['type']>(
-  effects: readonly Effect[],
-  type: T,
-): Extract<Effect, { type: T }>[] =>
+export const ofType = <T extends Effect['type']>(effects: readonly Effect[], type: T): Extract<Effect, { type: T }>[] =>
   effects.filter((effect): effect is Extract<Effect, { type: T }> => effect.type === type);
 
 /** One effect in a few words, for tables that a person reads. */

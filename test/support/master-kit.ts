@@ -349,8 +349,7 @@ export class SchedulerPeer extends Peer {
     const event = { type: 'scheduler.SUBSCRIBE', meta: asked, body };
     const effects = [...this.kit.send(event), ...this.kit.stored()];
     const answer = published(effects, 'SUBSCRIBED').find(({ cause }) => cause === asked.id);
-    if (answer !== undefined)
-      this.id = (answer.body as { subscribed: { frameworkId: string } }).subscribed.frameworkId;
+    if (answer !== undefined) this.id = (answer.body as { subscribed: { frameworkId: string } }).subscribed.frameworkId;
     this.begin(answer);
     return effects;
   }

@@ -24,9 +24,11 @@ export const RULE_ID = /^[A-Z]{2,8}-(?:[1-9][0-9]{0,3}|[A-Z][A-Z0-9]{0,15})$/;
 
 const HOOKS = new Set(['after', 'afterEach', 'before', 'beforeEach', 'macro', 'meta', 'timeout', 'teardown']);
 const IDLE = new Set(['skip', 'todo']);
+/** What makes a test: ava's own function, and that of a contract suite, which makes one for each implementation. */
+const MAKERS = new Set(['test', 'rule']);
 
 /**
- * Titles are the first arguments of `test(…)`, `test.serial(…)` and so on. Where a title is computed, it comes from a table: every text of
+ * Titles are the first arguments of `test(…)`, `test.serial(…)`, a suite's `rule(…)` and so on. Where a title is computed, it comes from a table: every text of
  * the file that begins with an id is then taken for one.
  */
 export function titlesOf(file: SourceFile): TitlesOfFile {
@@ -74,7 +76,7 @@ function testCall(node: ts.CallExpression): { title: ts.Expression; idle: boolea
     names.push(callee.name.text);
     callee = callee.expression;
   }
-  if (!ts.isIdentifier(callee) || callee.text !== 'test') return undefined;
+  if (!ts.isIdentifier(callee) || !MAKERS.has(callee.text)) return undefined;
   const title = node.arguments[0];
   if (title === undefined || names.some((name) => HOOKS.has(name))) return undefined;
   return { title, idle: names.some((name) => IDLE.has(name)) };

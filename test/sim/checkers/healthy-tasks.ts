@@ -26,12 +26,14 @@ export function healthyTasks(scene: Scene): Checker {
     onStart: (node) => stopping.delete(node),
     onStep: ({ now, node, event }) => {
       if (event.type === 'STOP') stopping.add(node);
-      if (event.type === 'CONTAINER_STARTED') startedAtMs.set((event as unknown as { containerId: string }).containerId, now);
+      if (event.type === 'CONTAINER_STARTED')
+        startedAtMs.set((event as unknown as { containerId: string }).containerId, now);
     },
     onEffect: (node, _host, effect) => {
       if (effect.type === 'tell') {
         const event = effect.event as CommandExecutorEvent;
-        if (event.type === 'agent.LAUNCH') launched.set(event.launchId, { taskId: event.task.taskId, frameworkId: event.frameworkId });
+        if (event.type === 'agent.LAUNCH')
+          launched.set(event.launchId, { taskId: event.task.taskId, frameworkId: event.frameworkId });
         return;
       }
       if (effect.type !== 'signalContainer' || stopping.has(node)) return;

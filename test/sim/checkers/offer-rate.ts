@@ -22,7 +22,8 @@ export function offerRate(scene: Scene): Checker {
   const recent = new Map<string, Recent>();
   const open = new Map<string, { readonly offers: Recent; readonly cpus: number; readonly mem: number }>();
   const forget = (node: SimNode, id: string): void => {
-    for (const [key, offers] of recent) if (key.startsWith(`${node.name}#${node.lives} `) && key.includes(` ${id} `)) offers.same = [];
+    for (const [key, offers] of recent)
+      if (key.startsWith(`${node.name}#${node.lives} `) && key.includes(` ${id} `)) offers.same = [];
   };
   const onOffer = (node: SimNode, { id, frameworkId, agentId, resources }: Offer, now: number): void => {
     const key = `${node.name}#${node.lives} ${frameworkId} ${agentId} `;
@@ -36,7 +37,10 @@ export function offerRate(scene: Scene): Checker {
     offers.all = [...offers.all.filter(isNew), now];
     open.set(id, { offers, cpus, mem });
     if (offers.same.length > SAME_MAX)
-      scene.fail('ALC-4', `${frameworkId} is offered the same of ${agentId} ${offers.same.length} times within a second`);
+      scene.fail(
+        'ALC-4',
+        `${frameworkId} is offered the same of ${agentId} ${offers.same.length} times within a second`,
+      );
     if (offers.all.length > ALL_MAX)
       scene.fail('ALC-4', `${frameworkId} is offered ${agentId} ${offers.all.length} times within a second`);
   };

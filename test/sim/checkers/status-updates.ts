@@ -16,7 +16,6 @@ interface Stream {
   told: number;
 }
 
-
 export function statusUpdates(scene: Scene): Checker {
   const streams = new Map<string, Stream>();
   /** Which stream an update is of. */

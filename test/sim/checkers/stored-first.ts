@@ -53,7 +53,8 @@ export function storedFirst(scene: Scene): Checker {
       // What a deposed leader says that has not heard of it, is stale: receivers drop it.
       if (effect.epoch !== (registry.get('epoch') as { epoch: number } | undefined)?.epoch) return;
       const wrong = wrongOf(effect);
-      if (wrong !== undefined) scene.fail('REG-3', `${node.name} publishes ${effect.message} ahead of the registry: ${wrong}`);
+      if (wrong !== undefined)
+        scene.fail('REG-3', `${node.name} publishes ${effect.message} ahead of the registry: ${wrong}`);
     },
   };
 }

@@ -38,7 +38,8 @@ export const BUGS: readonly Bug[] = [
     patches: [
       {
         file: 'actors/master/tasks.ts',
-        search: "return persist(state, [{ key: registryKey('task', task.launchId) }], (current) => {\n    forgetTask(current, task);",
+        search:
+          "return persist(state, [{ key: registryKey('task', task.launchId) }], (current) => {\n    forgetTask(current, task);",
         replace:
           "const early = acknowledgeToAgent(state, task.agentId, { frameworkId: task.frameworkId, status }, cause);\n  return [...early, ...persist(state, [{ key: registryKey('task', task.launchId) }], (current) => {\n    forgetTask(current, task);",
       },

@@ -12,4 +12,6 @@ for (; seed < Number(from) + Number(count) && message === undefined; seed++) {
   if (failure.rule === rule) message = failure.message;
   else others.add(failure.rule);
 }
-process.stdout.write(`${JSON.stringify({ seed: seed - 1, caught: message !== undefined, message, others: [...others] })}\n`);
+process.stdout.write(
+  `${JSON.stringify({ seed: seed - 1, caught: message !== undefined, message, others: [...others] })}\n`,
+);

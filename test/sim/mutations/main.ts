@@ -1,4 +1,4 @@
-/** Plants each bug, hunts it, and prints which seed and checker caught it. Two at a time. */
+/** Plants each bug, hunts it, and prints which seed and checker caught it. Two at a time. `main.js [--rare] [part of a name]` */
 import { simulate } from '../simulate.js';
 import { BUGS } from './bugs.js';
 import { findBug, type Found } from './mutate.js';
@@ -7,8 +7,12 @@ const SEEDS_MAX = 400;
 const AT_A_TIME = 2;
 
 async function main(): Promise<number> {
-  const only = process.argv[2];
-  const bugs = BUGS.filter(({ name }) => only === undefined || name.includes(only));
+  const words = process.argv.slice(2);
+  const only = words.find((word) => word !== '--rare');
+  const withRare = words.includes('--rare');
+  const bugs = BUGS.filter(
+    ({ name, rare = false }) => (withRare || !rare) && (only === undefined || name.includes(only)),
+  );
   const found: (Found | Error)[] = [];
   let next = 0;
   const worker = async (): Promise<void> => {
@@ -24,8 +28,15 @@ async function main(): Promise<number> {
     const isCaught = !(result instanceof Error) && result.caught;
     if (!isCaught) wrong++;
     else last = Math.max(last, result.seed);
-    const what = result instanceof Error ? result.message : isCaught ? result.message : `NOT CAUGHT; others: ${result.others.join(' ')}`;
-    process.stdout.write(`| ${name} | ${rule} | ${result instanceof Error ? '-' : result.seed} | ${what?.slice(0, 120)} |\n`);
+    const what =
+      result instanceof Error
+        ? result.message
+        : isCaught
+          ? result.message
+          : `NOT CAUGHT; others: ${result.others.join(' ')}`;
+    process.stdout.write(
+      `| ${name} | ${rule} | ${result instanceof Error ? '-' : result.seed} | ${what?.slice(0, 120)} |\n`,
+    );
   }
   for (let seed = 1; seed <= last; seed++) {
     const { failure } = simulate(seed);

@@ -28,7 +28,11 @@ function rootAbove(folder: string): string {
 }
 
 /** A source with its patches. @throws Error when a text is not there exactly once: then the bug must be written anew */
-export function patched(file: string, patches: readonly Patch[], source = readFileSync(join(ROOT, file), 'utf8')): string {
+export function patched(
+  file: string,
+  patches: readonly Patch[],
+  source = readFileSync(join(ROOT, file), 'utf8'),
+): string {
   let text = source;
   for (const { search, replace } of patches) {
     const found = text.split(search).length - 1;
