@@ -40,6 +40,7 @@ const EXPECTED = new Set([
   'ProvisionError',
   'CredentialsError',
   'NotReadyError',
+  'NatsUnreachableError',
   'ParseError',
   'AuthorizationError',
 ]);

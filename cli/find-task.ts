@@ -18,8 +18,7 @@ export async function tasksNamed(client: OperatorClient, id: string, frameworkId
 export async function taskNamed(client: OperatorClient, id: string, frameworkId?: string): Promise<Task> {
   const tasks = await tasksNamed(client, id, frameworkId);
   const [task] = tasks;
-  if (task === undefined)
-    throw new CliError(`The master knows no task ${id}.`, 'See those that it knows: tepui ps -a');
+  if (task === undefined) throw new CliError(`The master knows no task ${id}.`, 'See those that it knows: tepui ps -a');
   const frameworks = [...new Set(tasks.map((one) => one.frameworkId))];
   if (frameworks.length > 1)
     throw new CliError(

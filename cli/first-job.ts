@@ -27,7 +27,9 @@ export async function firstJob(dir: string, cluster: string): Promise<number> {
     const agents = new Set(result.mapTasks.map(({ agent }) => agent)).size;
     const seconds = (result.elapsedMs / 1_000).toFixed(1);
     const tasks = `${result.mapTasks.length} map tasks on ${agents} agents and one reduce task`;
-    say(`\n${result.words} words, ${result.distinct} of them distinct, counted by ${tasks} in ${seconds} s. The most frequent:`);
+    say(
+      `\n${result.words} words, ${result.distinct} of them distinct, counted by ${tasks} in ${seconds} s. The most frequent:`,
+    );
     for (const { word, count } of result.top) say(`${String(count).padStart(9)} ${word}`);
     say(`\nThe result is in ${result.resultPath}\nSee for yourself that it is right:\n  ${result.checkCommand}`);
     return STATUS.done;

@@ -38,7 +38,12 @@ export function shortResources(list: readonly Resource[] | undefined): string {
     else parts.push(`${name}:${amount}`);
   }
   const ports = resources.ranges('ports');
-  if (ports.length > 0) parts.push(`:${formatRanges(ports).slice(1, -1).replaceAll(/\b(\d+)-\1\b/g, '$1')}`);
+  if (ports.length > 0)
+    parts.push(
+      `:${formatRanges(ports)
+        .slice(1, -1)
+        .replaceAll(/\b(\d+)-\1\b/g, '$1')}`,
+    );
   return parts.length === 0 ? '-' : parts.join(' ');
 }
 

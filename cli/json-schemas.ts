@@ -101,7 +101,13 @@ export const InspectJson = Closed({
 export type InspectJson = Static<typeof InspectJson>;
 
 /** `tepui kill` */
-export const KillJson = Closed({ id: Text, frameworkId: Text, agentId: Text, ended: Type.Boolean(), task: OrNull(TaskJson) });
+export const KillJson = Closed({
+  id: Text,
+  frameworkId: Text,
+  agentId: Text,
+  ended: Type.Boolean(),
+  task: OrNull(TaskJson),
+});
 export type KillJson = Static<typeof KillJson>;
 
 /** One line of `tepui logs --json`. */

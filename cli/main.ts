@@ -5,8 +5,9 @@ import { explain, STATUS } from './errors.js';
 import { tepui } from './program.js';
 
 // Whoever reads our output may stop at any time (`tepui ps | head`).
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(process.exitCode ?? STATUS.done);
+process.stdout.on('error', () => {
+  // Who has something to end listens too, and does that first.
+  if (process.stdout.listenerCount('error') === 1) process.exit(process.exitCode ?? STATUS.done);
 });
 // A terminal that is gone must not end a supervisor before it has ended what it started.
 process.stderr.on('error', () => undefined);

@@ -41,7 +41,7 @@ const isNotFound = ({ message }: TaskStatus): boolean => message?.includes('ENOE
 
 /** Why a task did not end well, as a phrase; `undefined` when it did, or when its own status says it all. */
 export function troubleOf({ state, reason, message, exitSignal }: TaskStatus): string | undefined {
-  if (LOST.has(state)) return `is ${lostWord(state)}${message === undefined ? '' : `: ${message}`}`;
+  if (LOST.has(state)) return `is ${lostWord(state)}${message === undefined ? '' : ` (${message.replace(/\.$/, '')})`}`;
   if (reason === 'REASON_MAX_COMPLETION_TIME_REACHED') return 'ran out of time and was killed';
   if (reason === 'REASON_CONTAINER_LAUNCH_FAILED') return `could not be started: ${message ?? 'no reason is known'}`;
   if (state === 'TASK_ERROR') return `was refused: ${message ?? 'no reason is known'}`;

@@ -5,10 +5,18 @@ import { RequestFailed, type OperatorClient } from '../runtime/client.js';
 import { runScheduler, type RunningScheduler } from '../runtime/sdk.js';
 import type { Place } from './connection.js';
 import { CliError } from './errors.js';
-import { RUN_STATUS } from './run-end.js';
+import { RUN_STATUS, signalExitStatus } from './run-end.js';
 import { OutputPump } from './run-output.js';
 import { freeNow, neverPlaceable } from './run-placement.js';
-import { newRunState, runSchedulerOf, runStatus, type RunEvent, type RunInput, type RunRequest, type RunState } from './run-scheduler.js';
+import {
+  newRunState,
+  runSchedulerOf,
+  runStatus,
+  type RunEvent,
+  type RunInput,
+  type RunRequest,
+  type RunState,
+} from './run-scheduler.js';
 import type { RunView } from './run-view.js';
 import { shortResources } from './format.js';
 import { onStopSignals, signalStatus } from './signals.js';
@@ -56,7 +64,10 @@ export class RunJob {
       data: (task, stream, data) => view.output(task, this.#idOf(task), stream, data),
       ended: (task, stream) => view.outputEnded(task, this.#idOf(task), stream),
       failed: (task, stream, error) =>
-        view.notice('output lost', `${this.#idOf(task)}: ${stream} could not be read: ${error instanceof Error ? error.message : String(error)}`),
+        view.notice(
+          'output lost',
+          `${this.#idOf(task)}: ${stream} could not be read: ${error instanceof Error ? error.message : String(error)}`,
+        ),
     });
   }
 
@@ -66,6 +77,8 @@ export class RunJob {
       first: (signal) => this.stop(signal, signalStatus(signal)),
       second: (signal) => process.exit(signalStatus(signal)),
     });
+    const onClosed = (): void => this.stop('nobody reads the output', signalExitStatus('SIGPIPE'));
+    process.stdout.once('error', onClosed);
     try {
       await this.#requirePlaceable();
       this.#running = await this.#subscribe();
@@ -79,6 +92,7 @@ export class RunJob {
       return exitStatus;
     } finally {
       forget();
+      process.stdout.removeListener('error', onClosed);
       this.#pump.close();
     }
   }
@@ -123,7 +137,8 @@ export class RunJob {
   async #askAgents(): Promise<readonly AgentView[] | undefined> {
     try {
       const { agents } = (await this.#client.ask('GET_AGENTS', {}, 2_000)).getAgents;
-      for (const { agentInfo, principal } of agents) if (agentInfo.id !== undefined) this.#agents.set(agentInfo.id, principal);
+      for (const { agentInfo, principal } of agents)
+        if (agentInfo.id !== undefined) this.#agents.set(agentInfo.id, principal);
       return agents;
     } catch (error) {
       if (error instanceof RequestFailed && error.retryable) return undefined;
@@ -140,9 +155,16 @@ export class RunJob {
     if (agents === undefined) return this.#view.notice('waiting', `${pending.length} waiting: no master leads`);
     const never = neverPlaceable(request, agents);
     const wants = shortResources(
-      ['cpus', 'mem', 'disk'].map((name) => ({ name, type: 'SCALAR' as const, scalar: { value: request[name as 'cpus'] } })),
+      ['cpus', 'mem', 'disk'].map((name) => ({
+        name,
+        type: 'SCALAR' as const,
+        scalar: { value: request[name as 'cpus'] },
+      })),
     );
-    this.#view.notice('waiting', never ?? `${pending.length} waiting for resources: each wants ${wants}; ${freeNow(agents)}`);
+    this.#view.notice(
+      'waiting',
+      never ?? `${pending.length} waiting for resources: each wants ${wants}; ${freeNow(agents)}`,
+    );
   }
 
   #showNew(): void {
@@ -175,7 +197,11 @@ export class RunJob {
   #endOutput({ id }: { id: string }): void {
     const located = this.#located.get(id);
     if (located === undefined) this.#pump.end(id);
-    else this.#located.set(id, located.then(() => this.#pump.end(id)));
+    else
+      this.#located.set(
+        id,
+        located.then(() => this.#pump.end(id)),
+      );
   }
 
   async #drained(): Promise<void> {

@@ -43,8 +43,7 @@ export function nameOf(words: readonly string[]): string {
 
 /** @throws CliError with the exit status of `run` for what cannot be meant */
 export function runRequest(options: RunOptions, words: readonly string[], runId: string): RunRequest {
-  if (words.length === 0 || words[0] === '')
-    throw wrong('There is nothing to run.', 'As in: tepui run -- echo hello');
+  if (words.length === 0 || words[0] === '') throw wrong('There is nothing to run.', 'As in: tepui run -- echo hello');
   const { count, cpus, mem, disk, ports, timeout, grace, maxAttempts } = options;
   if (cpus === 0 && mem === 0 && disk === 0 && ports === 0)
     throw wrong('A task must ask for something.', 'As in: tepui run --mem 1 -- true');

@@ -21,7 +21,8 @@ const totalOf = (agent: AgentView, name: string): number => {
 /** A sentence when no agent could ever run such a task, be it idle; `undefined` when one could. */
 export function neverPlaceable(wanted: Wanted, agents: readonly AgentView[]): string | undefined {
   const quantities = quantitiesOf(wanted);
-  const fits = (agent: AgentView): boolean => Resources.of(agent.totalResources).take(quantities, wanted.ports) !== undefined;
+  const fits = (agent: AgentView): boolean =>
+    Resources.of(agent.totalResources).take(quantities, wanted.ports) !== undefined;
   if (agents.length === 0 || agents.some(fits)) return undefined;
   const needs: [string, number][] = [...quantities].map(([name, thousandths]) => [name, fromThousandths(thousandths)]);
   if (wanted.ports > 0) needs.push(['ports', wanted.ports]);
@@ -41,7 +42,9 @@ export function freeNow(agents: readonly AgentView[]): string {
   const active = agents.filter((agent) => agent.active);
   if (active.length === 0) return 'no agent is registered';
   const free = active.map((agent) => {
-    const used = Resources.of(agent.allocatedResources).unallocate().add(Resources.of(agent.offeredResources).unallocate());
+    const used = Resources.of(agent.allocatedResources)
+      .unallocate()
+      .add(Resources.of(agent.offeredResources).unallocate());
     const rest = Resources.of(agent.totalResources)
       .subtract(used)
       .filter(({ name }) => name === 'cpus' || name === 'mem');

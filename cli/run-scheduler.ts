@@ -2,7 +2,18 @@
 import type { CommandInfo } from '../protocol/container.js';
 import { toQuantities, type Quantities } from '../protocol/resources.js';
 import type { TaskInfo, TaskStatus } from '../protocol/task.js';
-import { decline, isTerminal, kill, launch, Resources, type Call, type Calls, type Offer, type Scheduler, type Stamp } from '../runtime/sdk.js';
+import {
+  decline,
+  isTerminal,
+  kill,
+  launch,
+  Resources,
+  type Call,
+  type Calls,
+  type Offer,
+  type Scheduler,
+  type Stamp,
+} from '../runtime/sdk.js';
 import { exitStatusOf, isLostForUs } from './run-end.js';
 
 /** What `run` is asked for. */
@@ -41,11 +52,35 @@ export interface RunTask {
 /** What people and programs are told, in order. */
 export type RunEvent = { readonly atMs: number } & (
   | { readonly event: 'subscribed'; readonly frameworkId: string }
-  | { readonly event: 'launched'; readonly task: number; readonly id: string; readonly attempt: number; readonly agentId: string }
-  | { readonly event: 'running'; readonly task: number; readonly id: string; readonly agentId: string; readonly launchId: string }
+  | {
+      readonly event: 'launched';
+      readonly task: number;
+      readonly id: string;
+      readonly attempt: number;
+      readonly agentId: string;
+    }
+  | {
+      readonly event: 'running';
+      readonly task: number;
+      readonly id: string;
+      readonly agentId: string;
+      readonly launchId: string;
+    }
   | { readonly event: 'unreachable'; readonly task: number; readonly id: string }
-  | { readonly event: 'ended'; readonly task: number; readonly id: string; readonly status: TaskStatus; readonly exitStatus: number }
-  | { readonly event: 'again'; readonly task: number; readonly id: string; readonly attempt: number; readonly status: TaskStatus }
+  | {
+      readonly event: 'ended';
+      readonly task: number;
+      readonly id: string;
+      readonly status: TaskStatus;
+      readonly exitStatus: number;
+    }
+  | {
+      readonly event: 'again';
+      readonly task: number;
+      readonly id: string;
+      readonly attempt: number;
+      readonly status: TaskStatus;
+    }
   | { readonly event: 'stopping'; readonly why: string }
 );
 
@@ -165,7 +200,8 @@ function fill(state: RunState, offer: Offer, now: number): TaskInfo[] {
     pending.shift();
     left = left.subtract(resources);
     const info = taskInfoOf(request, task, offer.agentId, resources);
-    if (taskInfos.length === 0) most = Math.min(MOST_TASKS, Math.max(1, Math.floor(MOST_BYTES / JSON.stringify(info).length)));
+    if (taskInfos.length === 0)
+      most = Math.min(MOST_TASKS, Math.max(1, Math.floor(MOST_BYTES / JSON.stringify(info).length)));
     taskInfos.push(info);
     task.state = 'launched';
     task.agentId = offer.agentId;
@@ -236,7 +272,8 @@ export function onUpdate(state: RunState, status: TaskStatus, { now }: Stamp): C
   return state.stop === undefined ? [] : [killOf(state, task)];
 }
 
-const isRunningAgain = ({ state }: TaskStatus): boolean => !isTerminal(state) && state !== 'TASK_UNREACHABLE' && state !== 'TASK_UNKNOWN';
+const isRunningAgain = ({ state }: TaskStatus): boolean =>
+  !isTerminal(state) && state !== 'TASK_UNREACHABLE' && state !== 'TASK_UNKNOWN';
 
 function onUnreachable(state: RunState, task: RunTask, now: number): Calls {
   if (task.unreachableSinceMs !== undefined) return [];
@@ -295,7 +332,11 @@ function stopLive(state: RunState, now: number): Calls {
   // What is on an agent that is away cannot be waited for: it is killed when the agent comes back and the framework is gone.
   const live = state.tasks.filter((task) => isLive(task) && task.unreachableSinceMs === undefined);
   if (live.length === 0) return tearDown(state);
-  return [...live.map((task) => killOf(state, task)), { type: 'WAKE', atMs: now + KILL_AGAIN_MS }, ...settleSuppression(state)];
+  return [
+    ...live.map((task) => killOf(state, task)),
+    { type: 'WAKE', atMs: now + KILL_AGAIN_MS },
+    ...settleSuppression(state),
+  ];
 }
 
 function killOf({ request: { graceSeconds } }: RunState, task: RunTask): Call {

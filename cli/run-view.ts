@@ -61,7 +61,7 @@ export class PeopleView implements RunView {
         this.#running += 1;
         break;
       case 'again':
-        this.#say(`${event.id} ${troubleOf(event.status) ?? 'is lost'}; launched again (attempt ${event.attempt})`);
+        this.#say(`${event.id} ${troubleOf(event.status) ?? 'is lost'}; launched again, as attempt ${event.attempt}`);
         break;
       case 'unreachable':
         this.#say(`${event.id} is on an agent that does not answer; it is launched again when that lasts`);

@@ -13,7 +13,9 @@ export interface SandboxPlace {
 }
 
 const READ_TIMEOUT_MS = 5_000;
-const TRIES = 4;
+/** An agent that is started again is back within a few seconds. */
+const TRIES = 6;
+const PAUSE_MS = 500;
 
 /** Follows one file of a sandbox from its beginning, remembering how far it has read. */
 export class FileFollower {
@@ -61,6 +63,7 @@ export class FileFollower {
         if (!(error instanceof RequestFailed)) throw error;
         if (error.code === 'UNKNOWN_PATH') return undefined;
         if (!error.retryable || tries === TRIES) throw error;
+        await new Promise((fulfil) => setTimeout(fulfil, PAUSE_MS));
       }
     }
   }

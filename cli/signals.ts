@@ -7,7 +7,10 @@ export type StopSignal = (typeof SIGNALS)[number];
 const SAME_KEY_MS = 400;
 
 /** Listens until the returned function is called. */
-export function onStopSignals(handlers: { first: (signal: StopSignal) => void; second: (signal: StopSignal) => void }): () => void {
+export function onStopSignals(handlers: {
+  first: (signal: StopSignal) => void;
+  second: (signal: StopSignal) => void;
+}): () => void {
   let firstMs: number | undefined;
   let isSecond = false;
   const listeners = SIGNALS.map((signal) => {

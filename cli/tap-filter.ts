@@ -78,7 +78,7 @@ export class TapFilter {
     }
     this.#chain.add(id);
     const led: Tapped[] = [];
-    for (let at = cause === undefined ? undefined : this.#before.get(cause); at !== undefined; ) {
+    for (let at = cause === undefined ? undefined : this.#before.get(cause); at !== undefined;) {
       led.unshift(at);
       const own = at.envelope;
       if (own === undefined) break;

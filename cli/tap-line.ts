@@ -35,7 +35,14 @@ const COUNTED: ReadonlySet<string> = new Set([
   'fileInfos',
 ]);
 /** Descriptions that repeat what the reader knows. */
-const PASSED_OVER: ReadonlySet<string> = new Set(['frameworkInfo', 'agentInfo', 'command', 'masterInfo', 'resources', 'containerStatus']);
+const PASSED_OVER: ReadonlySet<string> = new Set([
+  'frameworkInfo',
+  'agentInfo',
+  'command',
+  'masterInfo',
+  'resources',
+  'containerStatus',
+]);
 
 const LONGEST_VALUE = 60;
 const DEEPEST = 6;
@@ -61,7 +68,9 @@ export function detailsOf(body: unknown): string {
   visit(body, 0);
   const parts = SHOWN.flatMap((key) => {
     const value = found.get(key);
-    return value === undefined ? [] : [`${key}=${cut(value.includes(' ') ? JSON.stringify(value) : value, LONGEST_VALUE)}`];
+    return value === undefined
+      ? []
+      : [`${key}=${cut(value.includes(' ') ? JSON.stringify(value) : value, LONGEST_VALUE)}`];
   });
   return [...parts, ...[...counts].map(([key, count]) => `${key}=${count}`)].join(' ');
 }

@@ -18,7 +18,13 @@ const isTime = (value: unknown): value is { nanoseconds: number } =>
 const isResources = (value: unknown): value is Resource[] =>
   Array.isArray(value) &&
   value.length > 0 &&
-  value.every((item) => typeof item === 'object' && item !== null && 'name' in item && ('scalar' in item || 'ranges' in item || 'set' in item));
+  value.every(
+    (item) =>
+      typeof item === 'object' &&
+      item !== null &&
+      'name' in item &&
+      ('scalar' in item || 'ranges' in item || 'set' in item),
+  );
 
 /** Times, spans and resources in one line; `undefined` for what has members to show. */
 function short(key: string, value: unknown): string | undefined {

@@ -48,6 +48,8 @@ export async function detach(dir: string, wantsJob: boolean): Promise<number> {
   }
   const place = await placeOf({ dir }, 'operator');
   say(statusTable(await statusOf(place, dir), shown(dir)));
-  say(`\nIt runs in the background (pid ${place.state?.supervisor.pid ?? '?'}, log ${shown(path)}). End it: tepui down`);
+  say(
+    `\nIt runs in the background (pid ${place.state?.supervisor.pid ?? '?'}, log ${shown(path)}). End it: tepui down`,
+  );
   return wantsJob ? firstJob(dir, place.cluster) : STATUS.done;
 }

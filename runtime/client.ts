@@ -112,6 +112,8 @@ export class OperatorClient {
       });
       this.#waiting.set(token, (data) => {
         try {
+          // What NATS itself says where nobody listens, unless a tap does.
+          if (data.length === 0) throw new RequestFailed('NO_ANSWER', `${whom} is not there.`);
           const answer = joiner.join(token, decodeMessage(data));
           if (answer === undefined) return;
           this.#waiting.delete(token);

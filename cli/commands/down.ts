@@ -60,7 +60,9 @@ async function endWithoutSupervisor(layout: ClusterLayout, graceMs: number): Pro
   const wasUp = readState(layout.stateFile) !== undefined;
   const ended = await endLeftovers(layout, graceMs);
   if (!wasUp && ended.length === 0) throw noCluster(layout.dir);
-  note(ended.length === 0 ? 'Nothing of it was running any more.' : `Its supervisor was gone. Ended: ${ended.join(', ')}`);
+  note(
+    ended.length === 0 ? 'Nothing of it was running any more.' : `Its supervisor was gone. Ended: ${ended.join(', ')}`,
+  );
   return STATUS.done;
 }
 

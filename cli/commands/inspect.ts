@@ -16,7 +16,8 @@ Examples:
   tepui inspect mwugv3zu-0007 --json`;
 
 export function inspectCommand(program: Command): void {
-  const command = program.command('inspect')
+  const command = program
+    .command('inspect')
     .summary('all that is known of a task, agent, framework or offer')
     .description('Shows everything that the leading master knows of a task, an agent, a framework or an offer.')
     .argument('<id>', 'its id, or the name of an agent')

@@ -24,9 +24,12 @@ Examples:
   tepui kill web.1 --framework mwugv3zu-0007`;
 
 export function killCommand(program: Command): void {
-  const command = program.command('kill')
+  const command = program
+    .command('kill')
     .summary('end a task')
-    .description('Ends a task: SIGTERM to all of its processes, SIGKILL after its grace. Waits until it is over, and says how.')
+    .description(
+      'Ends a task: SIGTERM to all of its processes, SIGKILL after its grace. Waits until it is over, and says how.',
+    )
     .argument('<task>', 'its id')
     .option('--framework <id>', 'whose task it is, where two have one of this id')
     .option('--grace <seconds>', "between SIGTERM and SIGKILL (default: the task's own, else 3)", amount)
@@ -47,7 +50,8 @@ async function kill(client: OperatorClient, id: string, options: Options): Promi
   const killPolicy = grace === undefined ? undefined : { gracePeriod: { nanoseconds: grace * 1e9 } };
   await client.ask('KILL_TASK', { killTask: { taskId, frameworkId, ...(killPolicy && { killPolicy }) } });
   if (!options.wait) {
-    if (options.json === true) sayJson({ id: taskId, frameworkId, agentId, ended: false, task: null } satisfies KillJson);
+    if (options.json === true)
+      sayJson({ id: taskId, frameworkId, agentId, ended: false, task: null } satisfies KillJson);
     else say(`${taskId} will be killed.`);
     return STATUS.done;
   }
@@ -63,7 +67,8 @@ async function kill(client: OperatorClient, id: string, options: Options): Promi
 
 async function tell(client: OperatorClient, { json }: Options, task: Task, ended: boolean): Promise<number> {
   const { taskId: id, frameworkId, agentId } = task;
-  if (json === true) sayJson({ id, frameworkId, agentId, ended, task: taskRow(task, await namesOf(client)) } satisfies KillJson);
+  if (json === true)
+    sayJson({ id, frameworkId, agentId, ended, task: taskRow(task, await namesOf(client)) } satisfies KillJson);
   else if (ended) say(`${id}: ${howItIs(task)}`);
   else note(`${id} is ${howItIs(task)} still. Is its agent there? tepui agents`);
   return ended ? STATUS.done : STATUS.no;

@@ -19,7 +19,8 @@ const paint = (): Paint => painter(hasColour(process.stdout));
 const msOf = (time: { nanoseconds: number } | undefined): number | undefined => time && time.nanoseconds / 1e6;
 
 export function psCommand(program: Command): void {
-  const command = program.command('ps')
+  const command = program
+    .command('ps')
     .summary('tasks')
     .description('Lists the tasks that the leading master knows.')
     .option('-a, --all', 'those that have ended too, the last thousand')
@@ -65,7 +66,8 @@ export function paintState(state: string, colour: Paint): string {
 }
 
 export function agentsCommand(program: Command): void {
-  const command = program.command('agents')
+  const command = program
+    .command('agents')
     .summary('agents, and what is used of them')
     .description('Lists the agents with what their tasks use and what is on offer.')
     .addHelpText('after', '\nExamples:\n  tepui agents\n  tepui agents --json | jq .agents[].total.cpus');
@@ -105,7 +107,8 @@ interface FrameworksOptions extends Common {
 }
 
 export function frameworksCommand(program: Command): void {
-  const command = program.command('frameworks')
+  const command = program
+    .command('frameworks')
     .summary('frameworks')
     .description('Lists the frameworks: whose schedulers use the cluster.')
     .option('-a, --all', 'those that are gone too')
@@ -150,7 +153,8 @@ export function frameworksTable(
 }
 
 export function offersCommand(program: Command): void {
-  const command = program.command('offers')
+  const command = program
+    .command('offers')
     .summary('offers that are out')
     .description('Lists the offers that frameworks hold: what was offered, and not yet accepted or declined.')
     .addHelpText('after', '\nExamples:\n  tepui offers\n  tepui offers --json');

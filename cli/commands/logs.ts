@@ -27,7 +27,8 @@ Examples:
   tepui logs --tail 4096 sleep-k3f9`;
 
 export function logsCommand(program: Command): void {
-  const command = program.command('logs')
+  const command = program
+    .command('logs')
     .summary('what a task has written')
     .description('Shows what a task has written, be it running or over, as long as its sandbox is there.')
     .argument('<task>', 'its id')
@@ -48,7 +49,11 @@ async function logs(client: OperatorClient, id: string, options: Options): Promi
   if (agent === undefined || launchId === undefined)
     throw new CliError(`The agent of ${id} is not known any more.`, 'See those that are: tepui agents');
   const stream: Stream = options.stderr === true ? 'stderr' : 'stdout';
-  const file = new FileFollower(client, { agent, frameworkId: task.frameworkId, taskId: task.taskId, launchId }, stream);
+  const file = new FileFollower(
+    client,
+    { agent, frameworkId: task.frameworkId, taskId: task.taskId, launchId },
+    stream,
+  );
   if (options.tail !== undefined) await file.skipToTail(options.tail);
   const show = shower(task.taskId, stream, options.json === true);
   for (;;) {

@@ -21,7 +21,8 @@ Exit status: the task's own · 128+n when signal n ended it · 124 it ran out of
 With -n: that of the first task, in their order, that did not end with 0.`;
 
 export function runCommand(program: Command): void {
-  const command = program.command('run')
+  const command = program
+    .command('run')
     .summary('run a command on the cluster')
     .description('Runs a command as one or many tasks, shows their output, and ends as they end.')
     .argument('<command...>', 'program and arguments, after --')

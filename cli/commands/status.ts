@@ -13,7 +13,8 @@ Examples:
   tepui status --nats nats://operator:secret@pool.example:4222`;
 
 export function statusCommand(program: Command): void {
-  const command = program.command('status')
+  const command = program
+    .command('status')
     .summary('who runs, who leads')
     .description('Shows NATS, masters and agents of the cluster, and who leads.')
     .addHelpText('after', EXAMPLES);

@@ -32,7 +32,9 @@ export function tapCommand(program: Command): void {
   const command = program
     .command('tap')
     .summary('see every message')
-    .description('Shows the messages between masters, agents, schedulers and operators, decoded, one a line, until Ctrl-C.')
+    .description(
+      'Shows the messages between masters, agents, schedulers and operators, decoded, one a line, until Ctrl-C.',
+    )
     .option('--type <type>', 'messages of this name; may be repeated', repeated)
     .option('--task <id>', 'messages that name this task')
     .option('--from <who>', 'sender: a role or a name')

@@ -48,12 +48,17 @@ export function upCommand(program: Command): void {
   const command = program
     .command('up')
     .summary('start a cluster on this machine')
-    .description('Starts a NATS server, masters and agents on this machine, keeps them running, and ends them on Ctrl-C.')
+    .description(
+      'Starts a NATS server, masters and agents on this machine, keeps them running, and ends them on Ctrl-C.',
+    )
     .option('--masters <count>', 'one leads, the others stand by', whole(1, 9), 3)
     .option('--agents <count>', 'the machine is divided among them', whole(1, 100), 3)
     .option('--dir <folder>', 'everything is kept in there (default: .tepui)')
     .option('--detach', 'return when the cluster is ready, and leave it running')
-    .option('--nats <url>', 'use this server, with a login that may do everything (default: $NATS_URL, else one is started)')
+    .option(
+      '--nats <url>',
+      'use this server, with a login that may do everything (default: $NATS_URL, else one is started)',
+    )
     .option('--port <number>', 'of the NATS server that is started (default: a free one)', whole(0, 65_535), 0)
     .option('--replicas <count>', 'copies of each bucket, with --nats', whole(1, 5))
     .option('--cluster <name>', 'first token of every subject (default: tepui)', token)
@@ -73,7 +78,8 @@ export function parseTimings(pairs: readonly string[]): Partial<Timings> {
     if (!Object.hasOwn(DEFAULT_TIMINGS, name))
       throw usageError(`There is no timing ${name}.`, `The timings are: ${Object.keys(DEFAULT_TIMINGS).join(', ')}`);
     const ms = Number(value);
-    if (value === '' || !Number.isFinite(ms) || ms < 0) throw usageError(`--set ${name} needs a number from 0 on, as ${name}=500.`);
+    if (value === '' || !Number.isFinite(ms) || ms < 0)
+      throw usageError(`--set ${name} needs a number from 0 on, as ${name}=500.`);
     timings[name] = ms;
   }
   return timings;
@@ -126,6 +132,8 @@ async function onRunning(dir: string, { pid }: LockedError, wantsJob: boolean): 
 }
 
 async function supervise(cluster: LocalCluster, dir: string, wantsJob: boolean): Promise<number> {
+  // What was started outlives whoever reads our words.
+  process.stdout.on('error', () => undefined);
   let finish: () => void;
   const finished = new Promise<void>((fulfil) => (finish = fulfil));
   const forget = onStopSignals({
@@ -141,7 +149,8 @@ async function supervise(cluster: LocalCluster, dir: string, wantsJob: boolean):
     say(statusTable(await statusOf(place, dir), shown(dir)));
     tellParent({ type: 'ready' });
     // A job that is interrupted waits for masters that are gone: the end of the cluster ends it.
-    if (wantsJob) await Promise.race([finished, firstJob(dir, place.cluster).catch((error: unknown) => note(explain(error)))]);
+    if (wantsJob)
+      await Promise.race([finished, firstJob(dir, place.cluster).catch((error: unknown) => note(explain(error)))]);
     say(tryNext(dir));
     await finished;
     note('All of it has ended.');

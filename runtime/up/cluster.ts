@@ -3,6 +3,7 @@ import { storageInboxPrefix } from '../../protocol/subjects.js';
 import { OperatorClient } from '../client.js';
 import { silentLog } from '../log.js';
 import { connectNats, type Credentials } from '../nats/connection.js';
+import { textOf } from '../nats/quiet-log.js';
 import { bucketReplicas, createObjectBucket, provision } from '../nats/provision.js';
 import { EXIT } from '../process-config.js';
 import { connectWorld } from '../world.js';
@@ -20,6 +21,11 @@ import { ADMIN, clusterUsers, OPERATOR, userNames, WORD_COUNT, writeCredentials 
 /** The start was given up because {@link LocalCluster.stop} was called. */
 export class StoppedError extends Error {
   override readonly name = 'StoppedError';
+}
+
+/** A server that was named cannot be used. */
+export class NatsUnreachableError extends Error {
+  override readonly name = 'NatsUnreachableError';
 }
 
 const READY_TIMEOUT_MS = 60_000;
@@ -127,6 +133,8 @@ export class LocalCluster {
         name: 'up',
         log: silentLog,
         onFatal: () => undefined,
+      }).catch((error: unknown) => {
+        throw new NatsUnreachableError(`NATS at ${withoutLogin(natsUrl)} cannot be used: ${textOf(error)}`);
       });
       this.#server = { url: withoutLogin(natsUrl), version: connection.info?.version ?? '' };
       await connection.close();

@@ -26,7 +26,10 @@ export interface Expectation {
 const POLL_MS = 25;
 const ASK_MS = 1_000;
 
-export async function untilReady(client: OperatorClient, { agents, timeoutMs, check }: Expectation): Promise<ReadyCluster> {
+export async function untilReady(
+  client: OperatorClient,
+  { agents, timeoutMs, check }: Expectation,
+): Promise<ReadyCluster> {
   const deadline = performance.now() + timeoutMs;
   let missing = 'No master leads';
   for (;;) {
@@ -37,7 +40,9 @@ export async function untilReady(client: OperatorClient, { agents, timeoutMs, ch
         if (error instanceof RequestFailed && error.retryable) return undefined;
         throw error;
       });
-      const active = (known?.getAgents.agents ?? []).filter((agent) => agent.active && agents.includes(agent.principal));
+      const active = (known?.getAgents.agents ?? []).filter(
+        (agent) => agent.active && agents.includes(agent.principal),
+      );
       if (active.length === agents.length) return { leader: leader.name, epoch: leader.epoch, agents: active };
       const there = active.map(({ principal }) => principal);
       missing = `${leader.name} leads, but not all agents have registered: ${agents.filter((name) => !there.includes(name)).join(', ')} missing`;

@@ -27,7 +27,11 @@ test.after.always(() => rmSync(folder, { recursive: true, force: true }));
 test.beforeEach(() => delete process.env['NATS_URL']);
 
 test.serial('CLI-1 a credentials file says where and who; --nats leads elsewhere with the same login', async (t) => {
-  t.like(await placeOf({ credentials: file }, 'tap'), { principal: 'me', cluster: 'tepui', credentials: { url: 'nats://file' } });
+  t.like(await placeOf({ credentials: file }, 'tap'), {
+    principal: 'me',
+    cluster: 'tepui',
+    credentials: { url: 'nats://file' },
+  });
   t.like(await placeOf({ credentials: file, nats: 'nats://other', cluster: 'x' }, 'tap'), {
     principal: 'me',
     cluster: 'x',

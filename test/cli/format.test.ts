@@ -5,20 +5,34 @@ import { painter, table } from '../../cli/output.js';
 import { plain, tree } from '../../cli/tree.js';
 
 test('CLI-3 spans are in their largest whole unit', (t) => {
-  t.deepEqual(
-    [-5, 0, 999, 59_999, 60_000, 3_600_000, 86_400_000 * 3].map(span),
-    ['0s', '0s', '0s', '59s', '1m', '1h', '3d'],
-  );
+  t.deepEqual([-5, 0, 999, 59_999, 60_000, 3_600_000, 86_400_000 * 3].map(span), [
+    '0s',
+    '0s',
+    '0s',
+    '59s',
+    '1m',
+    '1h',
+    '3d',
+  ]);
   t.is(ago(1_000, 4_000), '3s ago');
   t.is(ago(undefined, 4_000), '-');
 });
 
 test('CLI-3 amounts of memory are short', (t) => {
-  t.deepEqual([0.5, 512, 1024, 6_026, 20_480, 3 * 1024 ** 2].map(megabytes), ['0.5M', '512M', '1.0G', '5.9G', '20G', '3.0T']);
+  t.deepEqual([0.5, 512, 1024, 6_026, 20_480, 3 * 1024 ** 2].map(megabytes), [
+    '0.5M',
+    '512M',
+    '1.0G',
+    '5.9G',
+    '20G',
+    '3.0T',
+  ]);
 });
 
 test('CLI-3 resources are short for people and complete for programs', (t) => {
-  const list = Resources.parse('cpus:0.1;mem:32;disk:2048;ports:[31000-31000,31005-31009];gpus:1;zones:{b,a}').toArray();
+  const list = Resources.parse(
+    'cpus:0.1;mem:32;disk:2048;ports:[31000-31000,31005-31009];gpus:1;zones:{b,a}',
+  ).toArray();
   t.is(shortResources(list), '0.1cpu 2.0G disk gpus:1 32M :31000,31005-31009');
   t.is(shortResources([]), '-');
   t.deepEqual(resourcesRecord(list), {
@@ -32,7 +46,14 @@ test('CLI-3 resources are short for people and complete for programs', (t) => {
 });
 
 test('CLI-3 a table has headings, aligned columns and no lines', (t) => {
-  const text = table(['A', 'LONGER'], [['xyz', '1'], ['', '22']], painter(false));
+  const text = table(
+    ['A', 'LONGER'],
+    [
+      ['xyz', '1'],
+      ['', '22'],
+    ],
+    painter(false),
+  );
   t.is(text, ['A    LONGER', 'xyz  1', '     22'].join('\n'));
 });
 

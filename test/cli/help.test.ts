@@ -21,13 +21,18 @@ test('CLI-5 every command says what it does, and shows how by examples', (t) => 
 test('CLI-5 every command and every option has its place in docs/cli.md', (t) => {
   for (const command of program.commands) {
     t.true(page.includes(`## tepui ${command.name()}`), command.name());
-    for (const { long } of command.options) if (long !== null && long !== undefined) t.true(page.includes(`\`${long}`), `${command.name()} ${long}`);
+    for (const { long } of command.options)
+      if (long !== null && long !== undefined) t.true(page.includes(`\`${long}`), `${command.name()} ${long}`);
   }
 });
 
 /** Names of members, of members' members and so on. */
 function membersOf(schema: TSchema, found = new Set<string>()): Set<string> {
-  const { properties, items, anyOf } = schema as { properties?: Record<string, TSchema>; items?: TSchema; anyOf?: TSchema[] };
+  const { properties, items, anyOf } = schema as {
+    properties?: Record<string, TSchema>;
+    items?: TSchema;
+    anyOf?: TSchema[];
+  };
   for (const [name, member] of Object.entries(properties ?? {})) membersOf(member, found.add(name));
   if (items !== undefined) membersOf(items, found);
   for (const one of anyOf ?? []) membersOf(one, found);

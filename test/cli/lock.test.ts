@@ -63,7 +63,9 @@ test('UP-5 a process is signalled by pid and start time, never by its pid alone'
 });
 
 test('UP-5 one that does not end when asked is killed', async (t) => {
-  const child = spawn('sh', ['-c', 'trap "" TERM; echo; while :; do sleep 1; done'], { stdio: ['ignore', 'pipe', 'ignore'] });
+  const child = spawn('sh', ['-c', 'trap "" TERM; echo; while :; do sleep 1; done'], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
   await once(child.stdout, 'data');
   const exit = once(child, 'exit');
   await endProcess(recordOf(child.pid ?? 0), 100);

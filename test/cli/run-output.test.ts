@@ -63,7 +63,9 @@ test('RUN-4 many tasks are read to their ends, each once', async (t) => {
 });
 
 test('RUN-4 what cannot be read is told, and the run goes on', async (t) => {
-  const client = { askAgent: () => Promise.reject(new RequestFailed('NO_ANSWER', 'silence')) } as unknown as OperatorClient;
+  const client = {
+    askAgent: () => Promise.reject(new RequestFailed('NO_ANSWER', 'silence')),
+  } as unknown as OperatorClient;
   const failures: string[] = [];
   const pump = new OutputPump(client, {
     data: () => t.fail(),
@@ -88,7 +90,14 @@ test('RUN-4 lines are whole under their prefix, however they come in', (t) => {
         offset += size;
       }
       out.push(prefixed.end());
-      const expected = text === '' ? '' : text.replace(/\n$/, '').split('\n').map((line) => `1 | ${line}\n`).join('');
+      const expected =
+        text === ''
+          ? ''
+          : text
+              .replace(/\n$/, '')
+              .split('\n')
+              .map((line) => `1 | ${line}\n`)
+              .join('');
       return Buffer.concat(out).toString() === expected;
     }),
   );

@@ -48,10 +48,13 @@ const status = (taskId: string, state: TaskStatus['state'], given: Partial<TaskS
 });
 
 const types = (calls: Calls): string[] => calls.map(({ type }) => type);
-const accepts = (calls: Calls) => calls.filter((call): call is Extract<Call, { type: 'ACCEPT' }> => call.type === 'ACCEPT');
+const accepts = (calls: Calls) =>
+  calls.filter((call): call is Extract<Call, { type: 'ACCEPT' }> => call.type === 'ACCEPT');
 const launched = (calls: Calls): TaskInfo[] =>
   accepts(calls).flatMap(({ accept }) =>
-    (accept.operations ?? []).flatMap((operation) => (operation.type === 'LAUNCH' ? (operation.launch.taskInfos ?? []) : [])),
+    (accept.operations ?? []).flatMap((operation) =>
+      operation.type === 'LAUNCH' ? (operation.launch.taskInfos ?? []) : [],
+    ),
   );
 const kills = (calls: Calls): string[] => calls.flatMap((call) => (call.type === 'KILL' ? [call.kill.taskId] : []));
 
@@ -68,7 +71,11 @@ const wake = (state: RunState, now: number): Calls => runSchedulerOf(state.reque
 
 test('RUN-1 an offer is filled with as many tasks as fit, and the rest of the offers goes back for long', (t) => {
   const state = newRunState(request({ count: 10 }));
-  const calls = onOffers(state, [offer('cpus:0.35;mem:1000', 'o1', 'S1'), offer('cpus:0.05;mem:1000', 'o2', 'S2')], at());
+  const calls = onOffers(
+    state,
+    [offer('cpus:0.35;mem:1000', 'o1', 'S1'), offer('cpus:0.05;mem:1000', 'o2', 'S2')],
+    at(),
+  );
   t.deepEqual(types(calls), ['ACCEPT', 'DECLINE']);
   t.is(launched(calls).length, 3);
   t.true(launched(calls).every(({ agentId }) => agentId === 'S1'));
@@ -82,7 +89,12 @@ test('RUN-1 two thousand tasks without cpus fit into one ACCEPT', (t) => {
   t.is(accepts(calls).length, 1);
   t.is(launched(calls).length, 2_000);
   t.is(new Set(launched(calls).map(({ taskId }) => taskId)).size, 2_000);
-  t.is(Resources.sum(launched(calls).map(({ resources }) => Resources.of(resources))).unallocate().toString(), 'mem:2000');
+  t.is(
+    Resources.sum(launched(calls).map(({ resources }) => Resources.of(resources)))
+      .unallocate()
+      .toString(),
+    'mem:2000',
+  );
 });
 
 test('RUN-1 an ACCEPT stays below what the wire takes', (t) => {
@@ -144,10 +156,7 @@ test('RUN-3 a task that the cluster lost is launched again under a new id, three
   t.deepEqual(ids, ['job-x1.2', 'job-x1.3', 'job-x1.4']);
   t.deepEqual(types(onUpdate(state, status('job-x1.4', 'TASK_GONE'), at())), ['TEARDOWN']);
   t.is(runStatus(state), 126);
-  t.deepEqual(
-    state.events.filter(({ event }) => event === 'again').length,
-    3,
-  );
+  t.deepEqual(state.events.filter(({ event }) => event === 'again').length, 3);
 });
 
 test('RUN-3 an attempt that was given up and turns up again is killed', (t) => {

@@ -54,8 +54,15 @@ test('TAP-1 the ends of an answer come from its inbox, and from what was heard o
 });
 
 test('TAP-1 a message in parts is one message, with its whole size', (t) => {
-  const taskInfos = Array.from({ length: 2_000 }, (_, i) => ({ name: 'x'.repeat(200), taskId: `t${i}`, agentId: 'S1' }));
-  const body = { frameworkId: 'f', accept: { offerIds: ['o'], operations: [{ type: 'LAUNCH', launch: { taskInfos } }] } };
+  const taskInfos = Array.from({ length: 2_000 }, (_, i) => ({
+    name: 'x'.repeat(200),
+    taskId: `t${i}`,
+    agentId: 'S1',
+  }));
+  const body = {
+    frameworkId: 'f',
+    accept: { offerIds: ['o'], operations: [{ type: 'LAUNCH', launch: { taskInfos } }] },
+  };
   const message = tapped(toMaster, 'ACCEPT', body);
   t.true(message.parts > 1);
   t.true(message.bytes > 400_000);
@@ -83,7 +90,10 @@ test('TAP-1 a part without those before it is shown as what it is', (t) => {
 
 test('TAP-2 a line has the ids that matter, wherever they are in the body, and no secrets of its form', (t) => {
   const status = { taskId: 't1', state: 'TASK_FAILED', exitCode: 3, launchId: 'L1', message: 'It is over' };
-  t.is(detailsOf({ frameworkId: 'f1', update: { status } }), 'taskId=t1 state=TASK_FAILED exitCode=3 launchId=L1 frameworkId=f1 message="It is over"');
+  t.is(
+    detailsOf({ frameworkId: 'f1', update: { status } }),
+    'taskId=t1 state=TASK_FAILED exitCode=3 launchId=L1 frameworkId=f1 message="It is over"',
+  );
   t.is(detailsOf({ offers: { offers: [{ id: 'o1' }, { id: 'o2' }] } }), 'offers=2');
   t.is(detailsOf({}), '');
 });

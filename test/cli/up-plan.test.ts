@@ -21,14 +21,21 @@ test('UP-4 the machine is divided among its agents: cpus, three quarters of memo
 
 test('UP-4 no machine gives its agents more than it has, and no port twice', (t) => {
   fc.assert(
-    fc.property(fc.integer({ min: 1, max: 256 }), fc.integer({ min: 512, max: 2 ** 20 }), fc.integer({ min: 1, max: 100 }), (cpus, memoryMiB, agents) => {
-      const parts = divideResources({ cpus, memoryMiB, diskMiB: 10_000 }, agents).map((text) => Resources.parse(text));
-      const total = Resources.sum(parts);
-      const ports = dividePorts(agents);
-      const apart = ports.every(({ begin }, i) => i === 0 || begin > (ports[i - 1]?.end ?? 0));
-      const within = (ports.at(-1)?.end ?? 0) <= 32_000;
-      return total.scalar('cpus') <= cpus * 1_000 && total.scalar('mem') <= memoryMiB * 750 && apart && within;
-    }),
+    fc.property(
+      fc.integer({ min: 1, max: 256 }),
+      fc.integer({ min: 512, max: 2 ** 20 }),
+      fc.integer({ min: 1, max: 100 }),
+      (cpus, memoryMiB, agents) => {
+        const parts = divideResources({ cpus, memoryMiB, diskMiB: 10_000 }, agents).map((text) =>
+          Resources.parse(text),
+        );
+        const total = Resources.sum(parts);
+        const ports = dividePorts(agents);
+        const apart = ports.every(({ begin }, i) => i === 0 || begin > (ports[i - 1]?.end ?? 0));
+        const within = (ports.at(-1)?.end ?? 0) <= 32_000;
+        return total.scalar('cpus') <= cpus * 1_000 && total.scalar('mem') <= memoryMiB * 750 && apart && within;
+      },
+    ),
   );
   t.pass();
 });
@@ -70,7 +77,10 @@ test('UP-7 what ends is started again after 100 ms, doubling to 5 s, and anew af
 });
 
 test('UP-8 timings are set by their names', (t) => {
-  t.deepEqual(parseTimings(['heartbeatIntervalMs=50', 'missedHeartbeats=3']), { heartbeatIntervalMs: 50, missedHeartbeats: 3 });
+  t.deepEqual(parseTimings(['heartbeatIntervalMs=50', 'missedHeartbeats=3']), {
+    heartbeatIntervalMs: 50,
+    missedHeartbeats: 3,
+  });
   t.regex(t.throws(() => parseTimings(['nosuch=1']))?.message ?? '', /no timing nosuch/);
   t.regex(t.throws(() => parseTimings(['leaseTtlMs']))?.message ?? '', /needs a number/);
   t.regex(t.throws(() => parseTimings(['leaseTtlMs=-1']))?.message ?? '', /needs a number/);

@@ -7,7 +7,16 @@ import { CliFolder, lines, pause, until } from '../support/cli.js';
 
 const folder = new CliFolder();
 test.before(() =>
-  folder.up('--masters', '1', '--agents', '3', '--resources', 'cpus:2;mem:4096;disk:1000', '--set', 'heartbeatIntervalMs=300'),
+  folder.up(
+    '--masters',
+    '1',
+    '--agents',
+    '3',
+    '--resources',
+    'cpus:2;mem:4096;disk:1000',
+    '--set',
+    'heartbeatIntervalMs=300',
+  ),
 );
 test.after.always(() => folder.remove());
 
@@ -19,10 +28,12 @@ const jsonLines = (text: string): Line[] => lines(text).map((line) => JSON.parse
 const runProblem = check(schemas.RunJson);
 const tasksNow = async () => (await folder.json<schemas.PsJson>('ps', '-a')).tasks;
 const running = (name: string) =>
-  until(`${name} running`, async () => (await tasksNow()).some((task) => task.name === name && task.state === 'TASK_RUNNING'));
+  until(`${name} running`, async () =>
+    (await tasksNow()).some((task) => task.name === name && task.state === 'TASK_RUNNING'),
+  );
 const idOf = async (name: string): Promise<string> => (await tasksNow()).find((task) => task.name === name)?.id ?? '';
 
-test.serial('RUN-2 RUN-4 a task\'s output and exit status are those of run', async (t) => {
+test.serial("RUN-2 RUN-4 a task's output and exit status are those of run", async (t) => {
   t.like(await folder.run('run', '--', 'echo', 'a  b', '$HOME'), { status: 0, stdout: 'a  b $HOME\n', stderr: '' });
   t.like(await folder.run('run', 'echo out; echo err >&2; exit 3'), { status: 3, stdout: 'out\n', stderr: 'err\n' });
   t.like(await folder.run('run', '--', 'sh', '-c', 'kill -KILL $$'), { status: 137, stdout: '' });
@@ -41,27 +52,36 @@ test.serial('RUN-5 what no agent could ever run is refused at once, with the num
 });
 
 test.serial('RUN-4 every byte of a large output arrives, in order', async (t) => {
-  const { status, stdout } = await folder.run('run', 'i=0; while [ $i -lt 60000 ]; do echo "line $i"; i=$((i+1)); done');
+  const { status, stdout } = await folder.run(
+    'run',
+    'i=0; while [ $i -lt 60000 ]; do echo "line $i"; i=$((i+1)); done',
+  );
   t.is(status, 0);
   t.is(stdout, Array.from({ length: 60_000 }, (_, i) => `line ${i}\n`).join(''));
 });
 
-test.serial('RUN-1 RUN-8 three hundred tasks over three agents run once each, with their output and statuses', async (t) => {
-  const ledger = join(folder.dir, 'ledger');
-  const script = `echo $TEPUI_RUN_INDEX >> ${ledger}; echo out $TEPUI_RUN_INDEX; exit $((TEPUI_RUN_INDEX % 4))`;
-  const { status, stdout, stderr } = await folder.run('run', '-n', '300', '--name', 'many', '--', 'sh', '-c', script);
-  t.is(status, 1);
-  t.regex(stderr, /300 tasks: 75 finished, 225 failed, in /);
-  const numbers = (texts: string[]): number[] => texts.map(Number).sort((a, b) => a - b);
-  const all = Array.from({ length: 300 }, (_, i) => i);
-  t.deepEqual(numbers(lines(readFileSync(ledger, 'utf8'))), all);
-  const outputs = lines(stdout).map((line) => /^ *(\d+) \| out (\d+)$/.exec(line));
-  t.deepEqual(numbers(outputs.map((match) => match?.[2] ?? '')), all);
-  t.true(outputs.every((match) => Number(match?.[1]) === Number(match?.[2]) + 1));
-  const { completed } = await folder.json<schemas.PsJson>('ps', '-a');
-  const many = completed.filter(({ name }) => name === 'many');
-  t.deepEqual([...new Set(many.map(({ agent }) => agent))].sort((a, b) => ((a ?? '') < (b ?? '') ? -1 : 1)), ['a1', 'a2', 'a3']);
-});
+test.serial(
+  'RUN-1 RUN-8 three hundred tasks over three agents run once each, with their output and statuses',
+  async (t) => {
+    const ledger = join(folder.dir, 'ledger');
+    const script = `echo $TEPUI_RUN_INDEX >> ${ledger}; echo out $TEPUI_RUN_INDEX; exit $((TEPUI_RUN_INDEX % 4))`;
+    const { status, stdout, stderr } = await folder.run('run', '-n', '300', '--name', 'many', '--', 'sh', '-c', script);
+    t.is(status, 1);
+    t.regex(stderr, /300 tasks: 75 finished, 225 failed, in /);
+    const numbers = (texts: string[]): number[] => texts.map(Number).sort((a, b) => a - b);
+    const all = Array.from({ length: 300 }, (_, i) => i);
+    t.deepEqual(numbers(lines(readFileSync(ledger, 'utf8'))), all);
+    const outputs = lines(stdout).map((line) => /^ *(\d+) \| out (\d+)$/.exec(line));
+    t.deepEqual(numbers(outputs.map((match) => match?.[2] ?? '')), all);
+    t.true(outputs.every((match) => Number(match?.[1]) === Number(match?.[2]) + 1));
+    const { completed } = await folder.json<schemas.PsJson>('ps', '-a');
+    const many = completed.filter(({ name }) => name === 'many');
+    t.deepEqual(
+      [...new Set(many.map(({ agent }) => agent))].sort((a, b) => ((a ?? '') < (b ?? '') ? -1 : 1)),
+      ['a1', 'a2', 'a3'],
+    );
+  },
+);
 
 test.serial('RUN-1 two thousand tasks in one ACCEPT, without cpus, and none fails', async (t) => {
   const tap = folder.start(['tap', '--type', 'ACCEPT', '--json']);
@@ -69,7 +89,19 @@ test.serial('RUN-1 two thousand tasks in one ACCEPT, without cpus, and none fail
     await folder.run('run', '--mem', '1', '--', 'true');
     return tap.stdout() !== '';
   });
-  const { status, stderr } = await folder.run('run', '-n', '2000', '--name', 'flood', '--cpus', '0', '--mem', '1', '--', 'true');
+  const { status, stderr } = await folder.run(
+    'run',
+    '-n',
+    '2000',
+    '--name',
+    'flood',
+    '--cpus',
+    '0',
+    '--mem',
+    '1',
+    '--',
+    'true',
+  );
   t.is(status, 0, stderr);
   t.regex(stderr, /2000 tasks: 2000 finished, 0 failed/);
   tap.signal('SIGINT');
@@ -79,12 +111,24 @@ test.serial('RUN-1 two thousand tasks in one ACCEPT, without cpus, and none fail
     const { accept } = body as { accept: { operations: { launch: { taskInfos: { name: string }[] } }[] } };
     return { parts, tasks: accept.operations[0]?.launch.taskInfos.filter(({ name }) => name === 'flood').length };
   });
-  t.deepEqual(sizes.filter(({ tasks }) => tasks !== 0).map(({ tasks }) => tasks), [2_000]);
+  t.deepEqual(
+    sizes.filter(({ tasks }) => tasks !== 0).map(({ tasks }) => tasks),
+    [2_000],
+  );
   t.true(sizes.every(({ parts, tasks }) => tasks === 0 || parts > 1));
 });
 
 test.serial('RUN-8 CLI-4 with --json there is a line per event, and the last one sums up', async (t) => {
-  const { status, stdout } = await folder.run('run', '-n', '2', '--json', '--', 'sh', '-c', 'echo hi; exit $TEPUI_RUN_INDEX');
+  const { status, stdout } = await folder.run(
+    'run',
+    '-n',
+    '2',
+    '--json',
+    '--',
+    'sh',
+    '-c',
+    'echo hi; exit $TEPUI_RUN_INDEX',
+  );
   t.is(status, 1);
   const events = jsonLines(stdout);
   for (const line of events) t.is(runProblem(line), undefined, JSON.stringify(line));
@@ -114,21 +158,39 @@ test.serial('RUN-6 Ctrl-C while tasks still wait ends the run', async (t) => {
   t.regex(stderr, /50 tasks: 0 finished, 6 failed, 44 not run/);
 });
 
-test.serial('RUN-6 a second Ctrl-C leaves at once, and what a run leaves behind is removed by the cluster', async (t) => {
-  const run = folder.start(['run', '--name', 'deaf', '--grace', '60', 'trap "" TERM; echo begun; sleep 300; sleep 300']);
-  await run.until(/begun/);
-  run.signal('SIGINT');
-  await run.until(/killing what runs/);
-  await pause(600);
-  run.signal('SIGINT');
-  t.is((await run.ended).status, 130);
-  const id = await idOf('deaf');
-  t.not(id, '');
-  await folder.run('kill', id, '--grace', '0');
-  const gone = async (): Promise<boolean> =>
-    !(await folder.json<schemas.FrameworksJson>('frameworks')).frameworks.some(({ name }) => name === 'run deaf');
-  await until('the framework is removed', gone, 60_000);
-  t.is(await idOf('deaf'), '');
+test.serial(
+  'RUN-6 a second Ctrl-C leaves at once, and what a run leaves behind is removed by the cluster',
+  async (t) => {
+    const run = folder.start([
+      'run',
+      '--name',
+      'deaf',
+      '--grace',
+      '60',
+      'trap "" TERM; echo begun; sleep 300; sleep 300',
+    ]);
+    await run.until(/begun/);
+    run.signal('SIGINT');
+    await run.until(/killing what runs/);
+    await pause(600);
+    run.signal('SIGINT');
+    t.is((await run.ended).status, 130);
+    const id = await idOf('deaf');
+    t.not(id, '');
+    await folder.run('kill', id, '--grace', '0');
+    const gone = async (): Promise<boolean> =>
+      !(await folder.json<schemas.FrameworksJson>('frameworks')).frameworks.some(({ name }) => name === 'run deaf');
+    await until('the framework is removed', gone, 60_000);
+    t.is(await idOf('deaf'), '');
+  },
+);
+
+test.serial('RUN-6 a run whose output nobody reads any more ends', async (t) => {
+  const run = folder.start(['run', '--name', 'unread', 'while :; do echo line; sleep 0.1; done']);
+  await run.until(/line/);
+  run.closeStdout();
+  t.is((await run.ended).status, 141);
+  t.is(await idOf('unread'), '');
 });
 
 test.serial('RUN-5 those who wait are told what for', async (t) => {
@@ -149,7 +211,12 @@ test.serial('CLI-6 kill ends a task, waits until it is over and says how', async
 });
 
 test.serial('CLI-6 logs -f shows what a task writes until it ends, and logs what it has written', async (t) => {
-  const run = folder.start(['run', '--name', 'talker', 'for i in 1 2 3 4 5; do echo line $i; echo err $i >&2; sleep 0.4; done']);
+  const run = folder.start([
+    'run',
+    '--name',
+    'talker',
+    'for i in 1 2 3 4 5; do echo line $i; echo err $i >&2; sleep 0.4; done',
+  ]);
   await running('talker');
   const id = await idOf('talker');
   const follow = await folder.run('logs', '-f', id);

@@ -77,7 +77,10 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     const up = folder.start(['up', ...quickly(), ...SMALL]);
     await up.until(/Try next/);
     const run = folder.start(['run', '--', 'sleep', '300']);
-    await until('a task', async () => (await folder.json<{ tasks: { state: string }[] }>('ps')).tasks[0]?.state === 'TASK_RUNNING');
+    await until(
+      'a task',
+      async () => (await folder.json<{ tasks: { state: string }[] }>('ps')).tasks[0]?.state === 'TASK_RUNNING',
+    );
     up.signal(signal);
     t.is((await up.ended).status, 0);
     run.signal('SIGKILL');
@@ -117,7 +120,10 @@ test.serial('UP-5 down ends what a supervisor that was killed left, tasks includ
   const folder = folderOf(t);
   await folder.up(...SMALL);
   const run = folder.start(['run', 'setsid sleep 300 & sleep 300']);
-  await until('a task', async () => (await folder.json<{ tasks: { state: string }[] }>('ps')).tasks[0]?.state === 'TASK_RUNNING');
+  await until(
+    'a task',
+    async () => (await folder.json<{ tasks: { state: string }[] }>('ps')).tasks[0]?.state === 'TASK_RUNNING',
+  );
   process.kill(readState(join(folder.dir, 'cluster.json'))?.supervisor.pid ?? 0, 'SIGKILL');
   const { status, stderr } = await folder.run('down');
   t.is(status, 0);
@@ -139,27 +145,39 @@ test.serial('UP-5 the next up ends what a supervisor that was killed left, and s
   t.is(await folder.out('run', '--', 'echo', 'again'), 'again\n');
 });
 
-test.serial('UP-7 a master, an agent and NATS that are killed are started again, and the cluster goes on', async (t) => {
-  const folder = folderOf(t);
-  await folder.up('--masters', '2', '--agents', '1');
-  const pids = (status: StatusJson): (number | null)[] => [...status.masters, ...status.agents].map(({ pid }) => pid);
-  const before = await folder.json<StatusJson>('status');
-  for (const pid of pids(before)) process.kill(pid ?? 0, 'SIGKILL');
-  await until('new processes', async () => {
-    const now = await folder.json<StatusJson>('status');
-    return pids(now).length === 3 && now.agents[0]?.id !== null && pids(now).every((pid) => pid !== null && !pids(before).includes(pid));
-  });
-  t.is(await folder.out('run', '--', 'echo', 'on'), 'on\n');
-  process.kill(readState(join(folder.dir, 'cluster.json'))?.nats.pid ?? 0, 'SIGKILL');
-  await until('NATS at its old address', async () => (await folder.run('status')).status === 0);
-  t.is((await folder.json<StatusJson>('status')).nats.url, before.nats.url);
-  t.is(await folder.out('run', '--', 'echo', 'still'), 'still\n');
-  t.regex(readFileSync(join(folder.dir, 'log', 'up.log'), 'utf8'), /a1 has ended \(SIGKILL\); it is started again in 100 ms/);
-});
+test.serial(
+  'UP-7 a master, an agent and NATS that are killed are started again, and the cluster goes on',
+  async (t) => {
+    const folder = folderOf(t);
+    await folder.up('--masters', '2', '--agents', '1');
+    const pids = (status: StatusJson): (number | null)[] => [...status.masters, ...status.agents].map(({ pid }) => pid);
+    const before = await folder.json<StatusJson>('status');
+    for (const pid of pids(before)) process.kill(pid ?? 0, 'SIGKILL');
+    await until('new processes', async () => {
+      const now = await folder.json<StatusJson>('status');
+      return (
+        pids(now).length === 3 &&
+        now.agents[0]?.id !== null &&
+        pids(now).every((pid) => pid !== null && !pids(before).includes(pid))
+      );
+    });
+    t.is(await folder.out('run', '--', 'echo', 'on'), 'on\n');
+    process.kill(readState(join(folder.dir, 'cluster.json'))?.nats.pid ?? 0, 'SIGKILL');
+    await until('NATS at its old address', async () => (await folder.run('status')).status === 0);
+    t.is((await folder.json<StatusJson>('status')).nats.url, before.nats.url);
+    t.is(await folder.out('run', '--', 'echo', 'still'), 'still\n');
+    t.regex(
+      readFileSync(join(folder.dir, 'log', 'up.log'), 'utf8'),
+      /a1 has ended \(SIGKILL\); it is started again in 100 ms/,
+    );
+  },
+);
 
 test.serial('UP-1 a server that runs already is used, and neither started nor ended', async (t) => {
   const folder = folderOf(t);
-  const server = await startTestServer([{ user: 'me', password: 'pw', permissions: { publish: ['>'], subscribe: ['>'] } }]);
+  const server = await startTestServer([
+    { user: 'me', password: 'pw', permissions: { publish: ['>'], subscribe: ['>'] } },
+  ]);
   t.teardown(() => server.remove());
   const url = server.url.replace('nats://', 'nats://me:pw@');
   await folder.up(...SMALL, '--nats', url, '--cluster', 'pool');
@@ -174,6 +192,33 @@ test.serial('UP-1 a server that runs already is used, and neither started nor en
     [],
   );
   t.true(isAlive(server.pid));
+});
+
+test.serial(
+  'UP-9 the first job is run when the cluster is ready, and by a second up on the cluster that runs',
+  async (t) => {
+    const folder = folderOf(t);
+    const up = folder.start(['up', '--first-job', ...quickly(), '--masters', '1', '--agents', '2']);
+    await up.until(/The result is in [^]*Try next/);
+    t.regex(up.stdout(), /words, 5000 of them distinct, counted by 9 map tasks on 2 agents and one reduce task/);
+    const again = folder.start(['up', '--first-job']);
+    await again.until(/0 of 9 splits counted/);
+    await again.until(/The result is in/);
+    t.is((await again.ended).status, 0);
+    t.regex(again.stderr(), /A cluster runs in \.tepui already \(pid \d+, NATS at .*\): the job goes there/);
+    up.signal('SIGINT');
+    t.is((await up.ended).status, 0);
+    t.deepEqual(folder.leftovers(), []);
+  },
+);
+
+test.serial('UP-2 UP-9 Ctrl-C during the first job ends it with the cluster', async (t) => {
+  const folder = folderOf(t);
+  const up = folder.start(['up', '--first-job', ...quickly(), ...SMALL]);
+  await up.until(/splits counted/);
+  up.signal('SIGINT');
+  t.is((await up.ended).status, 0);
+  t.deepEqual(folder.leftovers(), []);
 });
 
 test.serial('UP-1 UP-8 what cannot be started says why, and leaves nothing', async (t) => {

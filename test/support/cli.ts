@@ -25,6 +25,8 @@ export interface RunningCli {
   stdout(): string;
   stderr(): string;
   signal(signal: NodeJS.Signals): void;
+  /** As `head` does when it has seen enough. */
+  closeStdout(): void;
   /** Resolves when the output so far matches; rejects when the command ends before, or after a minute. */
   until(pattern: RegExp): Promise<void>;
 }
@@ -79,6 +81,7 @@ export class CliFolder {
       stdout: () => stdout,
       stderr: () => stderr,
       signal: (signal) => void child.kill(signal),
+      closeStdout: () => void child.stdout.destroy(),
       until: async (pattern) => {
         const deadline = performance.now() + PATIENCE_MS;
         while (!pattern.test(stdout + stderr)) {
@@ -154,7 +157,10 @@ function isOf(pid: number, folder: string): boolean {
   try {
     // A zombie has neither.
     const commandLine = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
-    return commandLine !== '' && (commandLine.includes(folder) || readFileSync(`/proc/${pid}/environ`, 'utf8').includes(folder));
+    return (
+      commandLine !== '' &&
+      (commandLine.includes(folder) || readFileSync(`/proc/${pid}/environ`, 'utf8').includes(folder))
+    );
   } catch {
     return false;
   }
