@@ -194,10 +194,9 @@ function fill(state: RunState, offer: Offer, now: number): TaskInfo[] {
   let left = Resources.of(offer.resources);
   let most = MOST_TASKS;
   while (taskInfos.length < most) {
-    const task = state.tasks[pending[0] ?? -1];
+    const task = state.tasks[pending[taskInfos.length] ?? -1];
     const resources = task && left.take(wanted, request.ports);
     if (task === undefined || resources === undefined) break;
-    pending.shift();
     left = left.subtract(resources);
     const info = taskInfoOf(request, task, offer.agentId, resources);
     if (taskInfos.length === 0)
@@ -209,6 +208,7 @@ function fill(state: RunState, offer: Offer, now: number): TaskInfo[] {
     const { index, taskId: id, attempt } = task;
     state.events.push({ event: 'launched', atMs: now, task: index, id, attempt, agentId: offer.agentId });
   }
+  pending.splice(0, taskInfos.length);
   return taskInfos;
 }
 

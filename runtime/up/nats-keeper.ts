@@ -25,6 +25,8 @@ export class NatsKeeper {
   #timer: NodeJS.Timeout | undefined;
   #delayMs: number | undefined;
   #stopping = false;
+  /** A start in flight: what it starts is ended too. Never rejects. */
+  #launching: Promise<void> = Promise.resolve();
   #url = '';
   #version = '';
 
@@ -50,6 +52,7 @@ export class NatsKeeper {
     const { report, port } = this.#options;
     this.#binary = await locateServerBinary(systemServerSearch(report));
     await this.#writeConfig(port === 0 ? -1 : port);
+    if (this.#stopping) return;
     await this.#launch();
     // Clients come back to where they were: after a crash it has to be the same port.
     await this.#writeConfig(Number(new URL(this.#url).port));
@@ -58,6 +61,7 @@ export class NatsKeeper {
   async stop(): Promise<void> {
     this.#stopping = true;
     clearTimeout(this.#timer);
+    await this.#launching;
     await this.#server?.stop();
   }
 
@@ -65,6 +69,7 @@ export class NatsKeeper {
   async kill(): Promise<void> {
     this.#stopping = true;
     clearTimeout(this.#timer);
+    await this.#launching;
     if (this.#record === undefined) return;
     signalRecord(this.#record, 'SIGKILL');
     await untilGone(this.#record, 10_000);
@@ -82,7 +87,13 @@ export class NatsKeeper {
     });
   }
 
-  async #launch(): Promise<void> {
+  #launch(): Promise<void> {
+    const launched = this.#startServer();
+    this.#launching = launched.catch(() => undefined);
+    return launched;
+  }
+
+  async #startServer(): Promise<void> {
     const { layout, onChange } = this.#options;
     const startedMs = performance.now();
     const server = await startServer({
