@@ -21,6 +21,10 @@ export const StatusJson = Closed({
 });
 export type StatusJson = Static<typeof StatusJson>;
 
+/** `tepui down` */
+export const DownJson = Closed({ dir: Text, supervisor: MaybeWhole, ended: Type.Array(Text) });
+export type DownJson = Static<typeof DownJson>;
+
 /** One task of `tepui ps`; times are ISO 8601. */
 export const TaskJson = Closed({
   id: Text,

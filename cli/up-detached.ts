@@ -2,12 +2,10 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { logFile, makeFolders } from '../runtime/up/layout.js';
-import { firstJob } from './first-job.js';
 import { note } from './output.js';
-import { placeOf, shown } from './connection.js';
-import { statusOf, statusTable } from './status.js';
-import { say } from './output.js';
-import { STATUS } from './errors.js';
+import { onStopSignals } from './signals.js';
+
+const LAST_WORDS_MS = 200;
 
 /** What a detached supervisor tells the process that started it. */
 export type Progress =
@@ -20,10 +18,9 @@ export function tellParent(progress: Progress): void {
   if (process.connected) process.send?.(progress, undefined, undefined, () => undefined);
 }
 
-/** Starts the same command without `--detach` and returns when the cluster is ready, or has failed to become so. */
-export async function detach(dir: string, wantsJob: boolean): Promise<number> {
-  const layout = makeFolders(dir);
-  const path = logFile(layout, 'up');
+/** Starts the same command without `--detach`; resolves when the cluster is ready, or has failed to become so. */
+export async function startDetached(dir: string): Promise<Exclude<Progress, { type: 'line' }>> {
+  const path = logFile(makeFolders(dir), 'up');
   const log = openSync(path, 'a', 0o600);
   const again = process.argv.slice(1).filter((word) => word !== '--detach' && word !== '--first-job');
   const child = spawn(process.execPath, [...process.execArgv, ...again], {
@@ -31,25 +28,21 @@ export async function detach(dir: string, wantsJob: boolean): Promise<number> {
     detached: true,
   });
   closeSync(log);
-  const outcome = await new Promise<Progress>((fulfil) => {
+  // It has a session of its own: Ctrl-C reaches only us.
+  const forget = onStopSignals({ first: () => child.kill('SIGTERM'), second: () => child.kill('SIGTERM') });
+  const outcome = await new Promise<Exclude<Progress, { type: 'line' }>>((fulfil) => {
     child.on('message', (message) => {
       const progress = message as Progress;
       if (progress.type === 'line') note(progress.text);
       else fulfil(progress);
     });
     child.once('error', (error) => fulfil({ type: 'failed', text: error.message }));
-    child.once('exit', () => fulfil({ type: 'failed', text: `The supervisor has ended; its log is ${path}` }));
+    const ended = (): void => fulfil({ type: 'failed', text: `The supervisor has ended; its log is ${path}` });
+    // Its last words may arrive after its end.
+    child.once('exit', () => setTimeout(ended, LAST_WORDS_MS));
   });
+  forget();
   if (child.connected) child.disconnect();
   child.unref();
-  if (outcome.type === 'failed') {
-    note(outcome.text);
-    return STATUS.no;
-  }
-  const place = await placeOf({ dir }, 'operator');
-  say(statusTable(await statusOf(place, dir), shown(dir)));
-  say(
-    `\nIt runs in the background (pid ${place.state?.supervisor.pid ?? '?'}, log ${shown(path)}). End it: tepui down`,
-  );
-  return wantsJob ? firstJob(dir, place.cluster) : STATUS.done;
+  return outcome;
 }

@@ -1,7 +1,6 @@
 /** `tepui down`: ends the cluster of a folder, its supervisor alive or not. Rules: UP-2, UP-5. */
 import type { Command } from 'commander';
-import { readFileSync } from 'node:fs';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { DEFAULT_TIMINGS, type Timings } from '../../protocol/limits.js';
 import { signalRecord, untilGone } from '../../runtime/up/identity.js';
 import { clusterLayout, processFile, type ClusterLayout } from '../../runtime/up/layout.js';
@@ -11,11 +10,12 @@ import { agentGraceMs } from '../../runtime/up/plan.js';
 import { readState } from '../../runtime/up/state.js';
 import { run } from '../command.js';
 import { dirOf, noCluster, shown } from '../connection.js';
-import { STATUS } from '../errors.js';
-import { note } from '../output.js';
+import type { DownJson } from '../json-schemas.js';
+import { note, sayJson } from '../output.js';
 
 interface Options {
   readonly dir?: string;
+  readonly json?: boolean;
 }
 
 const EXAMPLES = `
@@ -31,14 +31,22 @@ export function downCommand(program: Command): void {
     .summary('end the cluster of this folder')
     .description('Ends what `tepui up` has started, and nothing else, even if `up` itself has been killed.')
     .option('--dir <folder>', 'of the cluster (default: .tepui)')
+    .option('--json', 'for programs: docs/cli.md has the schema')
     .addHelpText('after', EXAMPLES);
-  run<Options>(command, (_args, options) => down(dirOf(options)));
+  run<Options>(command, async (_args, options) => {
+    const done = await down(dirOf(options));
+    if (options.json === true) sayJson(done);
+    else
+      note(
+        done.ended.length === 0 ? 'All of it has ended.' : `Its supervisor was gone. Ended: ${done.ended.join(', ')}`,
+      );
+  });
 }
 
 /** Beyond the grace of agents: for masters, NATS and the supervisor's own end. */
 const MARGIN_MS = 25_000;
 
-async function down(dir: string): Promise<number> {
+async function down(dir: string): Promise<DownJson> {
   const layout = clusterLayout(dir);
   if (!existsSync(layout.dir)) throw noCluster(dir);
   const graceMs = agentGraceMs(timingsOf(layout));
@@ -52,18 +60,14 @@ async function down(dir: string): Promise<number> {
     await untilGone(supervisor, 5_000);
     await killLeftovers(layout);
   }
-  note('All of it has ended.');
-  return STATUS.done;
+  return { dir, supervisor: supervisor.pid, ended: [] };
 }
 
-async function endWithoutSupervisor(layout: ClusterLayout, graceMs: number): Promise<number> {
+async function endWithoutSupervisor(layout: ClusterLayout, graceMs: number): Promise<DownJson> {
   const wasUp = readState(layout.stateFile) !== undefined;
   const ended = await endLeftovers(layout, graceMs);
   if (!wasUp && ended.length === 0) throw noCluster(layout.dir);
-  note(
-    ended.length === 0 ? 'Nothing of it was running any more.' : `Its supervisor was gone. Ended: ${ended.join(', ')}`,
-  );
-  return STATUS.done;
+  return { dir: layout.dir, supervisor: null, ended: [...ended] };
 }
 
 /** As `up` was told: an agent may need longer to end than by default. */

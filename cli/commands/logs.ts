@@ -2,14 +2,14 @@
 import type { Command } from 'commander';
 import { TextDecoder } from 'node:util';
 import { isTerminal } from '../../protocol/task-state.js';
-import type { Task } from '../../protocol/task.js';
 import type { OperatorClient } from '../../runtime/client.js';
 import { online, whole, type Common } from '../command.js';
 import { asOperator } from '../connection.js';
 import { CliError, STATUS } from '../errors.js';
+import { findSandbox } from '../find-sandbox.js';
 import { taskNamed, tasksNamed } from '../find-task.js';
 import { sayJson } from '../output.js';
-import { FileFollower, type Stream } from '../sandbox.js';
+import { FileFollower, type SandboxPlace, type Stream } from '../sandbox.js';
 import { namesOf } from '../views.js';
 
 interface Options extends Common {
@@ -43,31 +43,36 @@ export function logsCommand(program: Command): void {
 const POLL_MS = 150;
 
 async function logs(client: OperatorClient, id: string, options: Options): Promise<number> {
-  const task = await taskNamed(client, id, options.framework);
-  const { launchId } = task;
-  const agent = (await namesOf(client)).agents.get(task.agentId);
-  if (agent === undefined || launchId === undefined)
-    throw new CliError(`The agent of ${id} is not known any more.`, 'See those that are: tepui agents');
+  const place = await placeOfTask(client, id, options.framework);
   const stream: Stream = options.stderr === true ? 'stderr' : 'stdout';
-  const file = new FileFollower(
-    client,
-    { agent, frameworkId: task.frameworkId, taskId: task.taskId, launchId },
-    stream,
-  );
+  const file = new FileFollower(client, place, stream);
   if (options.tail !== undefined) await file.skipToTail(options.tail);
-  const show = shower(task.taskId, stream, options.json === true);
+  const show = shower(place.taskId, stream, options.json === true);
   for (;;) {
     // Asked before the read: when it was over by then, what is read is all of it.
-    const isOver = options.follow !== true || (await hasEnded(client, task));
+    const isOver = options.follow !== true || (await hasEnded(client, place));
     await file.read((data) => show(data, file.offset - data.length));
     if (isOver) return STATUS.done;
     await new Promise((fulfil) => setTimeout(fulfil, POLL_MS));
   }
 }
 
-async function hasEnded(client: OperatorClient, task: Task): Promise<boolean> {
-  const found = await tasksNamed(client, task.taskId, task.frameworkId);
-  const now = found.find(({ launchId }) => launchId === task.launchId);
+/** As the master knows it, else as the agents' files tell. */
+async function placeOfTask(client: OperatorClient, id: string, framework: string | undefined): Promise<SandboxPlace> {
+  if ((await tasksNamed(client, id, framework)).length === 0) {
+    const forgotten = await findSandbox(client, id, framework);
+    if (forgotten !== undefined) return forgotten;
+  }
+  const { taskId, frameworkId, agentId, launchId } = await taskNamed(client, id, framework);
+  const agent = (await namesOf(client)).agents.get(agentId);
+  if (agent === undefined || launchId === undefined)
+    throw new CliError(`The agent of ${id} is not known any more.`, 'See those that are: tepui agents');
+  return { agent, frameworkId, taskId, launchId };
+}
+
+async function hasEnded(client: OperatorClient, { taskId, frameworkId, launchId }: SandboxPlace): Promise<boolean> {
+  const found = await tasksNamed(client, taskId, frameworkId);
+  const now = found.find((task) => task.launchId === launchId);
   return now === undefined || isTerminal(now.state);
 }
 

@@ -3,18 +3,18 @@ import type { Command } from 'commander';
 import { DEFAULT_CLUSTER } from '../../protocol/subjects.js';
 import { DEFAULT_TIMINGS, type Timings } from '../../protocol/limits.js';
 import { LocalCluster, StoppedError } from '../../runtime/up/cluster.js';
-import { clusterLayout } from '../../runtime/up/layout.js';
-import { LockedError } from '../../runtime/up/lock.js';
+import { clusterLayout, logFile } from '../../runtime/up/layout.js';
+import { lockHolder, LockedError } from '../../runtime/up/lock.js';
 import type { UpOptions } from '../../runtime/up/plan.js';
 import { readState } from '../../runtime/up/state.js';
 import { repeated, run, token, whole } from '../command.js';
-import { dirOf, placeOf, shown } from '../connection.js';
+import { dirOf, placeOf, shown, type Place } from '../connection.js';
 import { CliError, explain, STATUS, usageError } from '../errors.js';
 import { firstJob } from '../first-job.js';
-import { note, say } from '../output.js';
+import { note, say, sayJson } from '../output.js';
 import { onStopSignals } from '../signals.js';
 import { statusOf, statusTable } from '../status.js';
-import { detach, tellParent } from '../up-detached.js';
+import { startDetached, tellParent } from '../up-detached.js';
 
 interface Options {
   readonly masters: number;
@@ -29,6 +29,7 @@ interface Options {
   readonly logLevel?: string;
   readonly detach?: boolean;
   readonly firstJob?: boolean;
+  readonly json?: boolean;
 }
 
 const EXAMPLES = `
@@ -66,6 +67,7 @@ export function upCommand(program: Command): void {
     .option('--set <timing=ms>', 'one of the timings in docs/defaults.md; may be repeated', repeated)
     .option('--log-level <level>', 'of masters and agents: debug, info, warn or error')
     .option('--first-job', 'run the word count once it is ready, then stay up')
+    .option('--json', 'print what `tepui status --json` prints, once it is ready')
     .addHelpText('after', EXAMPLES);
   run<Options>(command, (_args, options) => up(options));
 }
@@ -104,22 +106,24 @@ async function up(options: Options): Promise<number> {
       tellParent({ type: 'line', text: line });
     },
   };
-  if (options.detach === true) return detach(dir, options.firstJob === true);
+  const holder = lockHolder(clusterLayout(dir).lockFile);
+  if (holder !== undefined) return onRunning(dir, holder.pid, options);
+  if (options.detach === true) return detach(dir, options);
   let cluster: LocalCluster;
   try {
     cluster = new LocalCluster(plan);
   } catch (error) {
     if (!(error instanceof LockedError)) throw error;
-    return onRunning(dir, error, options.firstJob === true);
+    return onRunning(dir, error.pid, options);
   }
-  return supervise(cluster, dir, options.firstJob === true);
+  return supervise(cluster, dir, options);
 }
 
 /** Somebody was here before: nothing is started, and nothing of theirs is touched. Rule: UP-3. */
-async function onRunning(dir: string, { pid }: LockedError, wantsJob: boolean): Promise<number> {
+async function onRunning(dir: string, pid: number, { firstJob: wantsJob }: Options): Promise<number> {
   const state = readState(clusterLayout(dir).stateFile);
   const at = state === undefined ? '' : `, NATS at ${state.nats.url}`;
-  if (wantsJob && state !== undefined) {
+  if (wantsJob === true && state !== undefined) {
     note(`A cluster runs in ${shown(dir)} already (pid ${pid}${at}): the job goes there.`);
     return firstJob(dir, state.cluster);
   }
@@ -131,7 +135,7 @@ async function onRunning(dir: string, { pid }: LockedError, wantsJob: boolean): 
   throw error;
 }
 
-async function supervise(cluster: LocalCluster, dir: string, wantsJob: boolean): Promise<number> {
+async function supervise(cluster: LocalCluster, dir: string, options: Options): Promise<number> {
   // What was started outlives whoever reads our words.
   process.stdout.on('error', () => undefined);
   let finish: () => void;
@@ -146,12 +150,12 @@ async function supervise(cluster: LocalCluster, dir: string, wantsJob: boolean):
   try {
     await cluster.start();
     const place = await placeOf({ dir }, 'operator');
-    say(statusTable(await statusOf(place, dir), shown(dir)));
+    await tellReady(place, dir, options);
     tellParent({ type: 'ready' });
     // A job that is interrupted waits for masters that are gone: the end of the cluster ends it.
-    if (wantsJob)
+    if (options.firstJob === true)
       await Promise.race([finished, firstJob(dir, place.cluster).catch((error: unknown) => note(explain(error)))]);
-    say(tryNext(dir));
+    if (options.json !== true) say(tryNext(dir));
     await finished;
     note('All of it has ended.');
     process.exit(STATUS.done);
@@ -163,6 +167,25 @@ async function supervise(cluster: LocalCluster, dir: string, wantsJob: boolean):
   } finally {
     forget();
   }
+}
+
+async function tellReady(place: Place, dir: string, { json }: Options): Promise<void> {
+  const status = await statusOf(place, dir);
+  if (json === true) sayJson(status);
+  else say(statusTable(status, shown(dir)));
+}
+
+async function detach(dir: string, options: Options): Promise<number> {
+  const outcome = await startDetached(dir);
+  if (outcome.type === 'failed') {
+    note(outcome.text);
+    return STATUS.no;
+  }
+  const place = await placeOf({ dir }, 'operator');
+  await tellReady(place, dir, options);
+  const log = shown(logFile(clusterLayout(dir), 'up'));
+  note(`\nIt runs in the background (pid ${place.state?.supervisor.pid ?? '?'}, log ${log}). End it: tepui down`);
+  return options.firstJob === true ? firstJob(dir, place.cluster) : STATUS.done;
 }
 
 function tryNext(dir: string): string {

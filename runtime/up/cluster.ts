@@ -146,6 +146,7 @@ export class LocalCluster {
     const nats = new NatsKeeper({ layout: this.layout, cluster, users, port, report, onChange });
     this.#nats = nats;
     await nats.start();
+    this.#requireWanted();
     this.#server = { url: nats.url, version: nats.version };
     report(`nats-server ${nats.version} listens at ${nats.url}`);
     return new Map(users.map(({ user, password }) => [user, { url: nats.url, user, password }]));

@@ -135,6 +135,23 @@ test('AGT-2 LCH-2: an agent that comes back hears every launch that the registry
   requireConservation(kit.state);
 });
 
+test('AGT-2 UPD-3: a launch whose end is acknowledged is not asked for again while its row is on its way out', (t) => {
+  const kit = leadingMaster();
+  const agent = kit.agent('a1');
+  const framework = kit.framework();
+  const [one, two] = kit.launch(framework, 't1', 't2');
+  if (one === undefined || two === undefined) return t.fail();
+  framework.acknowledge(agent.update(one, 'TASK_FINISHED').status);
+  const asked = meta({ principal: 'a1', id: `${agent.instance}-q77` });
+  const body = { agentId: agent.id, agentInfo: agent.info, version: '1', tasks: [] };
+  const effects = kit.send({ type: 'agent.REREGISTER', meta: asked, body } as never);
+  const [answer] = bodies<{ launches: { launchId: string }[] }>(effects, 'REREGISTERED');
+  t.deepEqual(
+    answer?.launches.map(({ launchId }) => launchId),
+    [two.launchId],
+  );
+});
+
 test('AGT-2: what an agent runs is taken from it; its resources are free again when a task has ended', (t) => {
   const kit = leadingMaster();
   const agent = kit.agent('a1', 'cpus:4;mem:4096');
@@ -264,6 +281,7 @@ test('AGT-3 OFR-3: an agent that misses ten heartbeats is unreachable; its offer
   t.deepEqual(kit.offersOf(framework), []);
   t.deepEqual(framework.reconcile({ taskId: 'runs' }).map(({ state }) => state), ['TASK_UNREACHABLE']); // prettier-ignore
   t.is(runs.row.state, 'TASK_UNREACHABLE', 'asking changes nothing');
+  t.deepEqual(kit.state.allocator.allocate(kit.now), [], 'nothing of it is even considered');
 });
 
 test('AGT-3: an unreachable agent that is back has its tasks as they really are', (t) => {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { check } from '../../protocol/schema.js';
 import * as schemas from '../../cli/json-schemas.js';
-import { CliFolder, lines, pause, until } from '../support/cli.js';
+import { CliFolder, killNow, lines, pause, until } from '../support/cli.js';
 
 const folder = new CliFolder();
 test.before(() =>
@@ -224,6 +224,10 @@ test.serial('CLI-6 logs -f shows what a task writes until it ends, and logs what
   t.is((await run.ended).status, 0);
   t.is(await folder.out('logs', '--stderr', id), 'err 1\nerr 2\nerr 3\nerr 4\nerr 5\n');
   t.is(await folder.out('logs', '--tail', '7', id), 'line 5\n');
+  // A leader that has just been elected remembers no task that has ended, but the agent keeps its files.
+  const { masters } = await folder.json<schemas.StatusJson>('status');
+  killNow(masters[0]?.pid);
+  await until('the logs', async () => (await folder.run('logs', '--tail', '7', id)).stdout === 'line 5\n');
   const line = JSON.parse(await folder.out('logs', '--json', id)) as unknown;
   t.is(check(schemas.LogJson)(line), undefined);
 });

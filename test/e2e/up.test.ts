@@ -2,9 +2,9 @@ import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { check } from '../../protocol/schema.js';
-import { StatusJson } from '../../cli/json-schemas.js';
+import { DownJson, StatusJson } from '../../cli/json-schemas.js';
 import { readState } from '../../runtime/up/state.js';
-import { CliFolder, pause, quickly, until } from '../support/cli.js';
+import { CliFolder, killNow, pause, quickly, until } from '../support/cli.js';
 import { startTestServer } from '../support/nats-server.js';
 
 const statusProblem = check(StatusJson);
@@ -37,7 +37,7 @@ test.serial('UP-1 UP-2 CLI-4 up, status and down leave nothing but files in the 
   );
   t.true([...status.masters, ...status.agents].every(({ pid }) => pid !== null && isAlive(pid)));
   t.regex(await folder.out('status'), /m1 +master +\d+ .*\n[^]*nats-server 2\.\d+\.\d+ at nats:\/\/127\.0\.0\.1:\d+/);
-  t.is((await folder.run('down')).status, 0);
+  t.is(check(DownJson)(await folder.json('down')), undefined);
   t.deepEqual(folder.leftovers(), []);
   t.deepEqual(folder.strayFiles(), []);
   t.false(existsSync(join(folder.dir, 'cluster.json')));
@@ -124,7 +124,7 @@ test.serial('UP-5 down ends what a supervisor that was killed left, tasks includ
     'a task',
     async () => (await folder.json<{ tasks: { state: string }[] }>('ps')).tasks[0]?.state === 'TASK_RUNNING',
   );
-  process.kill(readState(join(folder.dir, 'cluster.json'))?.supervisor.pid ?? 0, 'SIGKILL');
+  killNow(readState(join(folder.dir, 'cluster.json'))?.supervisor.pid);
   const { status, stderr } = await folder.run('down');
   t.is(status, 0);
   t.regex(stderr, /a1 \(pid \d+\), m1 \(pid \d+\), nats-server \(pid \d+\)/);
@@ -137,7 +137,7 @@ test.serial('UP-5 the next up ends what a supervisor that was killed left, and s
   const folder = folderOf(t);
   await folder.up(...SMALL);
   const before = readState(join(folder.dir, 'cluster.json'));
-  process.kill(before?.supervisor.pid ?? 0, 'SIGKILL');
+  killNow(before?.supervisor.pid);
   // Even without its own record.
   rmSync(join(folder.dir, 'cluster.json'));
   await folder.up(...SMALL);
@@ -152,7 +152,7 @@ test.serial(
     await folder.up('--masters', '2', '--agents', '1');
     const pids = (status: StatusJson): (number | null)[] => [...status.masters, ...status.agents].map(({ pid }) => pid);
     const before = await folder.json<StatusJson>('status');
-    for (const pid of pids(before)) process.kill(pid ?? 0, 'SIGKILL');
+    for (const pid of pids(before)) killNow(pid);
     await until('new processes', async () => {
       const now = await folder.json<StatusJson>('status');
       return (
@@ -162,7 +162,7 @@ test.serial(
       );
     });
     t.is(await folder.out('run', '--', 'echo', 'on'), 'on\n');
-    process.kill(readState(join(folder.dir, 'cluster.json'))?.nats.pid ?? 0, 'SIGKILL');
+    killNow(readState(join(folder.dir, 'cluster.json'))?.nats.pid);
     await until('NATS at its old address', async () => (await folder.run('status')).status === 0);
     t.is((await folder.json<StatusJson>('status')).nats.url, before.nats.url);
     t.is(await folder.out('run', '--', 'echo', 'still'), 'still\n');

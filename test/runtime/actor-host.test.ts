@@ -169,7 +169,9 @@ test('ACT-1: events that wait are not given to an actor that has thrown', (t) =>
 
 test('ACT-3: an actor is woken at its earliest deadline, of all its rows, and not after it was taken back', (t) => {
   const ticks: [number, string][] = [];
+  let woken = 0;
   const { clock, send } = world((state, { type, name = '', now }) => {
+    if (type === 'TICK') woken++;
     if (type === 'SET') for (const each of name.split(' ')) state.deadlines.set(each, now + Number(each.slice(1)));
     else if (type === 'CLEAR') state.deadlines.clear(name);
     else
@@ -191,6 +193,7 @@ test('ACT-3: an actor is woken at its earliest deadline, of all its rows, and no
     [300, 'c300'],
   ]);
   t.is(clock.nextDueAtMs(), undefined);
+  t.is(woken, 3, 'never in vain');
 });
 
 test('ACT-3: a deadline that is past wakes the actor soon, and not within the step', (t) => {

@@ -132,7 +132,13 @@ export class CliFolder {
   async remove(): Promise<void> {
     for (const child of this.#children) child.kill('SIGKILL');
     if (existsSync(this.dir)) await this.run('down');
-    for (const pid of this.leftovers()) kill(pid);
+    for (const pid of this.leftovers()) {
+      try {
+        killNow(pid);
+      } catch {
+        // Gone.
+      }
+    }
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
   }
 }
@@ -166,10 +172,8 @@ function isOf(pid: number, folder: string): boolean {
   }
 }
 
-function kill(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch {
-    // Gone.
-  }
+/** SIGKILL to this process and no other: 0 and what is below mean whole groups. */
+export function killNow(pid: number | null | undefined): void {
+  if (pid === null || pid === undefined || pid <= 1) throw new Error(`${pid} is no process of ours`);
+  process.kill(pid, 'SIGKILL');
 }
