@@ -21,6 +21,8 @@ import type { RunView } from './run-view.js';
 import { shortResources } from './format.js';
 import { onStopSignals, signalStatus } from './signals.js';
 
+/** For a message on its way to the socket. */
+const LAST_WORD_MS = 100;
 const LEADER_WAIT_MS = 15_000;
 const LOOK_MS = 3_000;
 /** After the framework's end, for output of agents that do not answer and for a master that does not confirm it. */
@@ -75,7 +77,7 @@ export class RunJob {
   async run(): Promise<number> {
     const forget = onStopSignals({
       first: (signal) => this.stop(signal, signalStatus(signal)),
-      second: (signal) => process.exit(signalStatus(signal)),
+      second: (signal) => this.#leave(signalStatus(signal)),
     });
     const onClosed = (): void => this.stop('nobody reads the output', signalExitStatus('SIGPIPE'));
     process.stdout.once('error', onClosed);
@@ -101,6 +103,12 @@ export class RunJob {
   stop(why: string, exitStatus: number): void {
     if (this.#running === undefined || this.#state.frameworkId === undefined) process.exit(exitStatus);
     this.#running.input({ type: 'stop', why, exitStatus });
+  }
+
+  /** At once, but for one last word to the master. */
+  #leave(exitStatus: number): void {
+    this.#running?.input({ type: 'leave' });
+    setTimeout(() => process.exit(exitStatus), LAST_WORD_MS);
   }
 
   #subscribe(): Promise<RunningScheduler<RunInput>> {

@@ -105,7 +105,10 @@ export interface RunState {
 }
 
 /** From the process around it. */
-export type RunInput = { readonly type: 'stop'; readonly why: string; readonly exitStatus: number };
+export type RunInput =
+  | { readonly type: 'stop'; readonly why: string; readonly exitStatus: number }
+  /** Nobody waits any more: the cluster is to end what runs. */
+  | { readonly type: 'leave' };
 
 /** Nobody else's offers are held back by a refusal of ours, so it may be long; more than was refused is offered at once. */
 const REFUSE = { refuseSeconds: 3_600 };
@@ -166,8 +169,10 @@ export function runSchedulerOf(request: RunRequest, user: string): Scheduler<Run
     onOffers,
     onUpdate,
     onWake: (state, { now }) => (state.stop === undefined ? giveUpUnreachable(state, now) : stopLive(state, now)),
-    onInput: (state, { why, exitStatus }, { now }) => {
+    onInput: (state, input, { now }) => {
+      if (input.type === 'leave') return tearDown(state);
       if (state.stop !== undefined) return [];
+      const { why, exitStatus } = input;
       state.stop = { why, exitStatus };
       state.events.push({ event: 'stopping', atMs: now, why });
       return stopLive(state, now);

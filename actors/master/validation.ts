@@ -38,6 +38,9 @@ const CHECKS: readonly TaskCheck[] = [
       ? 'exactly one of command and executor must be set'
       : undefined,
   (task) => (task.executor === undefined ? undefined : 'custom executors are not supported yet'),
+  // Accepted in silence they would be a promise that nobody keeps.
+  (task) => (task.healthCheck === undefined && task.check === undefined ? undefined : 'checks are not supported yet'),
+  (task) => (task.limits === undefined ? undefined : 'limits are not supported yet'),
   (task, { remaining, role }) => {
     const wanted = taskResources(task, role);
     return remaining.contains(wanted)

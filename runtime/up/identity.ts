@@ -44,14 +44,19 @@ export async function endProcess(record: ProcessRecord, graceMs: number): Promis
   await untilGone(record, 10_000);
 }
 
-/** Processes whose command line has exactly this argument: what was started a moment before its record could be written. */
-export function processesWithArgument(argument: string): ProcessRecord[] {
+/**
+ * Processes that run `program` (the end of its path) with this argument first: what was started a moment before its record could be written.
+ * An editor that shows the same file is none of them.
+ */
+export function processesRunning(program: string, argument: string): ProcessRecord[] {
   const found: ProcessRecord[] = [];
   for (const name of readdirOrNothing('/proc')) {
     const pid = Number(name);
-    if (!(pid > 0) || pid === process.pid) continue;
+    if (!(pid > 1) || pid === process.pid) continue;
     try {
-      if (readFileSync(`/proc/${name}/cmdline`, 'utf8').split('\0').includes(argument)) found.push(recordOf(pid));
+      const words = readFileSync(`/proc/${name}/cmdline`, 'utf8').split('\0');
+      const at = words.indexOf(argument);
+      if (at > 0 && words[at - 1]?.endsWith(program) === true) found.push(recordOf(pid));
     } catch {
       // Gone meanwhile, or another user's.
     }

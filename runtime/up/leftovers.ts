@@ -3,7 +3,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { silentLog } from '../log.js';
 import { findServer } from '../nats/server-process.js';
 import { recoverContainers } from '../node/node-processes.js';
-import { bootId, endProcess, processesWithArgument, signalRecord, untilGone, type ProcessRecord } from './identity.js';
+import { bootId, endProcess, processesRunning, signalRecord, untilGone, type ProcessRecord } from './identity.js';
 import { journalFolder, processFile, workFolder, type ClusterLayout } from './layout.js';
 import { removeVoidLock } from './lock.js';
 import { readState, removeState } from './state.js';
@@ -11,6 +11,8 @@ import { readState, removeState } from './state.js';
 /** What was found and ended, in words such as `m1 (pid 12)`. */
 export type Ended = readonly string[];
 
+/** How the path of a process's program ends, wherever the package is. */
+const PROCESS_ENTRY_END = '/runtime/main.js';
 const MASTER_GRACE_MS = 5_000;
 
 /** Agents first, which kill their tasks; then masters, NATS last. To be called by whoever holds the lock, or knows that nobody does. */
@@ -60,7 +62,8 @@ function findProcesses(layout: ClusterLayout, role: 'masters' | 'agents'): { nam
   for (const file of namesIn(layout.processes)) {
     const name = file.replace(/\.json$/, '');
     if ((role === 'agents') !== existsSync(workFolder(layout, name))) continue;
-    for (const record of processesWithArgument(processFile(layout, name))) found.set(record.pid, { name, record });
+    for (const record of processesRunning(PROCESS_ENTRY_END, processFile(layout, name)))
+      found.set(record.pid, { name, record });
   }
   return [...found.values()];
 }

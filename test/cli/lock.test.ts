@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
-import { endProcess, isRunning, processesWithArgument, recordOf, signalRecord } from '../../runtime/up/identity.js';
+import { endProcess, isRunning, processesRunning, recordOf, signalRecord } from '../../runtime/up/identity.js';
 import { lockHolder, LockedError, takeLock } from '../../runtime/up/lock.js';
 import { readState, removeState, writeState, type ClusterState } from '../../runtime/up/state.js';
 
@@ -72,17 +72,22 @@ test('UP-5 one that does not end when asked is killed', async (t) => {
   t.deepEqual(await exit, [null, 'SIGKILL']);
 });
 
-test('UP-5 what was started just before it could be written down is found by its argument', async (t) => {
+test('UP-5 what was started just before it could be written down is found by its program and argument', async (t) => {
+  const program = join(folder, 'main.js');
   const mark = join(folder, 'mark');
-  const child = spawn('sh', ['-c', 'sleep 60; :', mark], { stdio: 'ignore', detached: true });
-  await once(child, 'spawn');
-  t.deepEqual(
-    processesWithArgument(mark).map(({ pid }) => pid),
-    [child.pid],
-  );
-  t.deepEqual(processesWithArgument(`${mark}x`), []);
-  // Not by the program kill, of which some versions take -12 for -1: everything.
-  if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+  writeFileSync(program, 'while :; do sleep 1; done');
+  const child = spawn('sh', [program, mark], { stdio: 'ignore' });
+  // Somebody who looks at the same file.
+  const reader = spawn('sh', ['-c', 'while :; do sleep 1; done', 'tail', mark], { stdio: 'ignore' });
+  try {
+    await Promise.all([once(child, 'spawn'), once(reader, 'spawn')]);
+    const pids = (argument: string): number[] => processesRunning('/main.js', argument).map(({ pid }) => pid);
+    t.deepEqual(pids(mark), [child.pid]);
+    t.deepEqual(pids(`${mark}x`), []);
+  } finally {
+    child.kill('SIGKILL');
+    reader.kill('SIGKILL');
+  }
 });
 
 test('UP-3 the state of a cluster is read as it was written, and one that was cut off is none', (t) => {

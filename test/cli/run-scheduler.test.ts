@@ -211,6 +211,12 @@ test('RUN-6 a stop does not wait for an agent that is away', (t) => {
   t.deepEqual(types(stop(state)), ['TEARDOWN']);
 });
 
+test('RUN-6 who leaves at once asks the cluster to end what runs', (t) => {
+  const state = started();
+  stop(state);
+  t.deepEqual(types(runSchedulerOf(state.request, 'u').onInput?.(state, { type: 'leave' }, at()) ?? []), ['TEARDOWN']);
+});
+
 test('RUN-6 a run that dies leaves nothing for long', (t) => {
   const { failoverTimeout } = runSchedulerOf(request(), 'u').info;
   t.true((failoverTimeout ?? Infinity) <= 30);

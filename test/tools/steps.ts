@@ -13,6 +13,6 @@ export const CHECKS: readonly Step[] = [
 
 export const TESTS: readonly Step[] = [
   { name: 'unit', command: npm('test:unit'), counts: true },
-  { name: 'sim', command: npm('sim'), counts: false },
+  { name: 'sim', command: npm('test:sim'), counts: true },
   { name: 'e2e', command: npm('test:e2e'), counts: true },
 ];
