@@ -1,8 +1,8 @@
 /** The first job of a new cluster: the word count that ships with Tepui. Rule: UP-9. */
-import { SingleBar } from 'cli-progress';
 import { readCredentials } from '../runtime/nats/connection.js';
 import { clusterLayout, credentialsFile } from '../runtime/up/layout.js';
 import { WORD_COUNT, WORD_COUNT_TASKS } from '../runtime/up/users.js';
+import { terminalBar, type Bar } from './bar.js';
 import { CliError, STATUS } from './errors.js';
 import { note, say } from './output.js';
 
@@ -42,45 +42,29 @@ export async function firstJob(dir: string, cluster: string): Promise<number> {
 
 /** A bar on a terminal, elsewhere a line for each step. */
 class Progress {
-  #bar: SingleBar | undefined;
+  #bar: Bar | undefined;
   #phase = '';
   #last = '';
 
   show(phase: string, done: number, total: number, message: string): void {
-    if (!process.stderr.isTTY) {
-      // The text grows too fast to be followed line by line.
-      if (phase !== 'generate' && message !== this.#last) note(message);
-      this.#last = message;
-      return;
+    if (phase !== this.#phase) {
+      this.end();
+      this.#bar = terminalBar(`${phase.padEnd(8)} {bar} {message}`, total, { message });
     }
-    if (phase !== this.#phase) this.#begin(phase, total);
-    this.#bar?.setTotal(total);
-    this.#bar?.update(done, { message });
+    this.#phase = phase;
+    this.#bar?.update(done, { message }, total);
+    // The text grows too fast to be followed line by line.
+    if (this.#bar === undefined && phase !== 'generate' && message !== this.#last) note(message);
+    this.#last = message;
   }
 
   say(line: string): void {
-    if (this.#bar !== undefined) process.stderr.write('\r\u001b[K');
+    this.#bar?.wipe();
     note(line);
   }
 
   end(): void {
     this.#bar?.stop();
     this.#bar = undefined;
-  }
-
-  #begin(phase: string, total: number): void {
-    this.end();
-    this.#phase = phase;
-    this.#bar = new SingleBar({
-      format: `${phase.padEnd(8)} {bar} {message}`,
-      stream: process.stderr,
-      barsize: 24,
-      barCompleteChar: '█',
-      barIncompleteChar: '░',
-      hideCursor: true,
-      forceRedraw: true,
-      gracefulExit: false,
-    });
-    this.#bar.start(total, 0, { message: '' });
   }
 }

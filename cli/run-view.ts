@@ -1,6 +1,6 @@
 /** What `run` shows: for people lines under prefixes, notes and a bar, for programs one JSON line per event. Rules: RUN-4, RUN-8. */
 import { TextDecoder } from 'node:util';
-import { SingleBar } from 'cli-progress';
+import { terminalBar, type Bar } from './bar.js';
 import { span } from './format.js';
 import { hasColour, note, painter, sayJson, type Colour } from './output.js';
 import { PrefixedLines } from './prefix-lines.js';
@@ -30,7 +30,7 @@ const MOST_NAMED = 10;
 export class PeopleView implements RunView {
   readonly #count: number;
   readonly #lines = new Map<string, PrefixedLines>();
-  readonly #bar: SingleBar | undefined;
+  readonly #bar: Bar | undefined;
   readonly #paint = painter(hasColour(process.stdout));
   readonly #trouble: { task: number; text: string }[] = [];
   #done = 0;
@@ -39,20 +39,8 @@ export class PeopleView implements RunView {
 
   constructor(count: number) {
     this.#count = count;
-    if (count === 1 || !process.stderr.isTTY) return;
-    this.#bar = new SingleBar({
-      format: '{bar} {value}/{total} done, {running} running, {failed} failed',
-      stream: process.stderr,
-      barsize: 24,
-      barCompleteChar: '█',
-      barIncompleteChar: '░',
-      hideCursor: true,
-      clearOnComplete: true,
-      // It is wiped away before each line of output, and drawn anew below.
-      forceRedraw: true,
-      gracefulExit: false,
-    });
-    this.#bar.start(count, 0, { running: 0, failed: 0 });
+    const format = '{bar} {value}/{total} done, {running} running, {failed} failed';
+    if (count > 1) this.#bar = terminalBar(format, count, { running: 0, failed: 0 });
   }
 
   event(event: RunEvent): void {
@@ -132,17 +120,13 @@ export class PeopleView implements RunView {
 
   #write(stream: Stream, data: Uint8Array): void {
     if (data.length === 0) return;
-    this.#wipe();
+    this.#bar?.wipe();
     (stream === 'stdout' ? process.stdout : process.stderr).write(data);
   }
 
   #say(text: string): void {
-    this.#wipe();
+    this.#bar?.wipe();
     note(text);
-  }
-
-  #wipe(): void {
-    if (this.#bar?.isActive === true) process.stderr.write('\r\u001b[K');
   }
 }
 

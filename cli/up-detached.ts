@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { logFile, makeFolders } from '../runtime/up/layout.js';
+import { NODE_FLAGS } from '../runtime/up/plan.js';
 import { note } from './output.js';
 import { onStopSignals } from './signals.js';
 
@@ -23,7 +24,7 @@ export async function startDetached(dir: string): Promise<Exclude<Progress, { ty
   const path = logFile(makeFolders(dir), 'up');
   const log = openSync(path, 'a', 0o600);
   const again = process.argv.slice(1).filter((word) => word !== '--detach' && word !== '--first-job');
-  const child = spawn(process.execPath, [...process.execArgv, ...again], {
+  const child = spawn(process.execPath, [...NODE_FLAGS, ...again], {
     stdio: ['ignore', log, log, 'ipc'],
     detached: true,
   });

@@ -1,7 +1,7 @@
 /** Bytes ⇄ envelope: plain msgpack maps that any language reads, with limits. The only file that knows msgpack. */
 import { Packr, Unpackr } from 'msgpackr';
 import { checkEnvelope, WIRE_VERSION, type Envelope } from './envelope.js';
-import { MAX_DEPTH, MAX_MESSAGE_BYTES, MAX_PARTS, MAX_VALUES } from './limits.js';
+import { MAX_DEPTH, MAX_MESSAGE_BYTES, MAX_PARTS, MAX_RECORD_BYTES, MAX_VALUES } from './limits.js';
 
 /** Options that the library has and its types lack. */
 interface Options extends NonNullable<ConstructorParameters<typeof Packr>[0]> {
@@ -95,6 +95,12 @@ function unpack(bytes: Uint8Array): unknown {
 /** Packs a value that is stored, not sent (a registry record). */
 export const encodeValue = (value: unknown): Uint8Array => Uint8Array.from(packr.pack(integersWide(value)));
 
+/** A sentence when `value` is too large to be stored as one record. Rule: REG-6. */
+export function sizeError(value: unknown): string | undefined {
+  const { length } = encodeValue(value);
+  return length <= MAX_RECORD_BYTES ? undefined : `${length} bytes are over the limit of ${MAX_RECORD_BYTES}`;
+}
+
 /** Unpacks what {@link encodeValue} made. @throws DecodeError */
 export const decodeValue = (bytes: Uint8Array): unknown => unpack(bytes);
 
@@ -138,10 +144,13 @@ export function decodeMessage(bytes: Uint8Array): Envelope {
 /** How many unfinished messages are kept, for all senders together and for one: a sender cannot grow our memory. */
 const MAX_UNFINISHED = 64;
 const MAX_UNFINISHED_PER_SENDER = 8;
+/** How many bytes they may hold in all. */
+const MAX_UNFINISHED_BYTES = 64 * 1024 * 1024;
 
 /** Joins the parts of messages. Parts of one message arrive in order, as they are one publisher's. Rule: LNK-5. */
 export class PartsJoiner {
   readonly #unfinished = new Map<string, { sender: string; of: number; chunks: Uint8Array[] }>();
+  #bytes = 0;
 
   /**
    * Takes a decoded message; gives it back whole, or `undefined` while parts are missing. A joined message has the
@@ -155,21 +164,24 @@ export class PartsJoiner {
     const key = `${source} ${envelope.sender} ${envelope.id}`;
     const unfinished = this.#unfinished.get(key);
     if (part.number === 1) {
-      this.#makeRoom(envelope.sender);
+      this.#forget(key);
+      this.#makeRoom(envelope.sender, body.length);
       this.#unfinished.set(key, { sender: envelope.sender, of: part.of, chunks: [body] });
+      this.#bytes += body.length;
       return part.of === 1 ? this.#finish(key, envelope) : undefined;
     }
     if (unfinished === undefined || unfinished.of !== part.of || unfinished.chunks.length !== part.number - 1) {
-      this.#unfinished.delete(key);
+      this.#forget(key);
       throw new DecodeError('part', `part ${part.number} of ${part.of} without the parts before it`);
     }
     unfinished.chunks.push(body);
+    this.#bytes += body.length;
     return part.number === part.of ? this.#finish(key, envelope) : undefined;
   }
 
   #finish(key: string, envelope: Envelope): Envelope {
     const chunks = this.#unfinished.get(key)?.chunks ?? [];
-    this.#unfinished.delete(key);
+    this.#forget(key);
     const joined = new Uint8Array(chunks.reduce((total, chunk) => total + chunk.length, 0));
     let at = 0;
     for (const chunk of chunks) {
@@ -179,17 +191,20 @@ export class PartsJoiner {
     return { ...envelope, body: unpack(joined) };
   }
 
-  #makeRoom(sender: string): void {
-    let own = 0;
-    let oldestOwn: string | undefined;
-    for (const [key, message] of this.#unfinished) {
-      if (message.sender !== sender) continue;
-      own += 1;
-      oldestOwn ??= key;
+  #forget(key: string): void {
+    for (const { length } of this.#unfinished.get(key)?.chunks ?? []) this.#bytes -= length;
+    this.#unfinished.delete(key);
+  }
+
+  /** The oldest go first: those of the same sender when it has many, anybody's when there are too many or too much. */
+  #makeRoom(sender: string, bytes: number): void {
+    const own = [...this.#unfinished].filter(([, message]) => message.sender === sender);
+    const [oldestOwn] = own;
+    if (own.length >= MAX_UNFINISHED_PER_SENDER && oldestOwn !== undefined) this.#forget(oldestOwn[0]);
+    while (this.#unfinished.size >= MAX_UNFINISHED || this.#bytes + bytes > MAX_UNFINISHED_BYTES) {
+      const oldest = this.#unfinished.keys().next().value;
+      if (oldest === undefined) return;
+      this.#forget(oldest);
     }
-    if (own >= MAX_UNFINISHED_PER_SENDER && oldestOwn !== undefined) this.#unfinished.delete(oldestOwn);
-    if (this.#unfinished.size < MAX_UNFINISHED) return;
-    const oldest = this.#unfinished.keys().next().value;
-    if (oldest !== undefined) this.#unfinished.delete(oldest);
   }
 }

@@ -2,6 +2,8 @@
 
 /** Nothing larger than this is one message on the bus; it goes in numbered parts. Rule: LNK-5. */
 export const MAX_MESSAGE_BYTES = 256 * 1024;
+/** Largest encoded record of the registry, and what goes into one: a server refuses messages above 1 MiB. Rule: REG-6. */
+export const MAX_RECORD_BYTES = 256 * 1024;
 /** Most parts of one message: 16 MiB in all. */
 export const MAX_PARTS = 64;
 /** Deepest nesting of a decoded body. */

@@ -1,12 +1,11 @@
 /** What is wrong with resources that came from outside. Source: the validation of Mesos. Rules: RES-14, RES-15. */
 import { isDescendantRole, roleError } from './framework.js';
 import type { DiskInfo, Resource } from './resource.js';
-import { fromThousandths } from './resource-value.js';
 import { isId } from './schema.js';
 import { overlapOf } from './value-text.js';
 
-/** Largest amount that is still exact in thousandths. */
-export const MAX_SCALAR = Math.floor(fromThousandths(Number.MAX_SAFE_INTEGER));
+/** Largest amount of one resource: sums over thousands of agents are still exact in thousandths. */
+export const MAX_SCALAR = 1_000_000_000;
 
 /**
  * The first thing that is wrong with `resources`, naming the resource; `undefined` when all are sound.

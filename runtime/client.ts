@@ -102,7 +102,8 @@ export class OperatorClient {
 
   #request(to: Address, type: string, body: unknown, timeoutMs: number, whom: string): Promise<unknown> {
     const id = this.#nextId();
-    const token = `r${this.#requests}`;
+    // Not to be guessed: agents may publish to operators' inboxes.
+    const token = `r${Math.floor(this.#ports.random.next() * 2 ** 48).toString(36)}`;
     const head = { type, sender: this.#principal, session: NO_SESSION, epoch: 0, id, body };
     const joiner = new PartsJoiner();
     return new Promise((resolve, reject) => {
@@ -115,7 +116,7 @@ export class OperatorClient {
           // What NATS itself says where nobody listens, unless a tap does.
           if (data.length === 0) throw new RequestFailed('NO_ANSWER', `${whom} is not there.`);
           const answer = joiner.join(token, decodeMessage(data));
-          if (answer === undefined) return;
+          if (answer === undefined || answer.cause !== id) return;
           this.#waiting.delete(token);
           timer.cancel();
           if (answer.type === 'ERROR') {

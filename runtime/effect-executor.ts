@@ -1,5 +1,5 @@
 /** One switch over every effect: what an actor asks for, done through the ports. */
-import type { Effect, Probe, ReplyFile, Stop } from '../actors/effect.js';
+import type { Effect, Probe, Publish, ReplyFile, Stop } from '../actors/effect.js';
 import { decodeMessage, decodeValue, encodeMessage, encodeValue } from '../protocol/codec.js';
 import { errorBody } from '../protocol/errors.js';
 import { NO_SESSION } from '../protocol/ids.js';
@@ -49,7 +49,7 @@ export class EffectExecutor {
     const { world, send, tell, onStop } = this.#options;
     switch (effect.type) {
       case 'publish':
-        return this.#outbound.publish(effect);
+        return this.#publish(effect);
       case 'reply':
         return this.#outbound.reply(effect);
       case 'listen':
@@ -96,6 +96,18 @@ export class EffectExecutor {
       }
     }
   };
+
+  /** A message that no number of parts can carry is not sent; the gap in its session brings the peer back. Rule: LNK-5. */
+  #publish(effect: Publish): void {
+    const { log, metrics } = this.#options.world;
+    try {
+      this.#outbound.publish(effect);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      metrics.count('oversized_message', 1);
+      log.write('error', 'a message is too large and was not sent', { message: effect.message, error: error.message });
+    }
+  }
 
   #listen(row: Extract<Effect, { type: 'listen' }>['row']): void {
     const { world, speaker } = this.#options;

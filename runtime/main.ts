@@ -1,5 +1,5 @@
 /** Entry of a master's or an agent's process: `main.js CONFIG.json`. */
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { availableParallelism, hostname } from 'node:os';
 import { join } from 'node:path';
 import { CountAllocator } from '../actors/master/allocator/count-allocator.js';
@@ -15,6 +15,7 @@ import { nodeFiles } from './node/node-files.js';
 import { nodeProcesses, recoverContainers } from './node/node-processes.js';
 import { EXIT, type ProcessConfig } from './process-config.js';
 import type { Log } from './ports.js';
+import { takeLock } from './up/lock.js';
 import { VERSION } from './version.js';
 import { connectMasterWorld, connectWorld } from './world.js';
 
@@ -36,8 +37,10 @@ async function main(path: string): Promise<void> {
     onStop: (stop: Stop) => {
       log.write('info', stop.reason);
       const status = stop.restart ? EXIT.steppedDown : EXIT.stopped;
-      setTimeout(() => process.exit(status), DRAIN_MS).unref();
-      void world.close().finally(() => process.exit(status));
+      endTasks(() => {
+        setTimeout(() => process.exit(status), DRAIN_MS).unref();
+        void world.close().finally(() => process.exit(status));
+      });
     },
     onCrash: (actor, error) => end(EXIT.crashed, log, `${actor} crashed`, error),
   };
@@ -48,11 +51,17 @@ async function main(path: string): Promise<void> {
       ? await connectMasterWorld(worldOptions)
       : await connectWorld({ ...worldOptions, role: 'agent' });
   let running: Pick<Running<never>, 'stop'>;
+  /** What an agent that was told to stop has not ended in its time is ended now: nobody else would. */
+  let endTasks = (done: () => void): void => done();
   if (config.role === 'master') {
     const { ports } = world as Awaited<ReturnType<typeof connectMasterWorld>>;
     const allocator = (): CountAllocator => new CountAllocator(timings);
     running = startMaster(ports, { hostname: hostname(), version: VERSION, timings, allocator }, options);
-  } else running = await startAgentProcess(config, timings, world, options, log, onFatal);
+  } else {
+    const agent = await startAgentProcess(config, timings, world, options, log, onFatal);
+    running = agent.running;
+    endTasks = agent.endTasks;
+  }
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => running.stop());
   process.send?.('started');
 }
@@ -68,6 +77,9 @@ async function startAgentProcess(
   const workDir = config.workDir;
   if (workDir === undefined) throw new Error('an agent needs a workDir');
   const folders = { sandboxFolder: join(workDir, 'sandboxes'), runtimeFolder: join(workDir, 'run') };
+  mkdirSync(folders.runtimeFolder, { recursive: true, mode: 0o700 });
+  // A second agent on one folder would take the tasks of the first for left over, and kill them.
+  process.on('exit', takeLock(join(folders.runtimeFolder, 'lock')));
   const recovered = await recoverContainers(folders.runtimeFolder, log);
   const processes = nodeProcesses({ ...folders, log });
   const files = nodeFiles({ stateFolder: join(workDir, 'meta'), sandboxFolder: folders.sandboxFolder, log, onFatal });
@@ -78,12 +90,13 @@ async function startAgentProcess(
   };
   const maxStarting = config.maxStarting ?? 2 * availableParallelism();
   const environment = { PATH: process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin' };
-  return startAgent(
+  const running = startAgent(
     { ...world.ports, processes, files },
     { version: VERSION, info, timings, lost: recovered.map(({ containerId }) => containerId) },
     { timings, maxStarting, environment },
     options,
   );
+  return { running, endTasks: (done: () => void) => processes.stopAll(0, done) };
 }
 
 function end(status: number, log: Log, message: string, error: unknown): never {

@@ -31,7 +31,9 @@ export class Outbound {
   publish({ to, message, body, session, epoch, id, cause }: Publish): void {
     const subject = buildSubject(this.#speaker.cluster, to, message);
     const head = { type: message, sender: this.#speaker.principal, session, epoch, id: id ?? this.#nextId() };
-    const bytes = encodeMessage({ ...head, ...(cause !== undefined && { cause }), body }, () => this.#next(session));
+    const bytes = encodeMessage({ ...head, ...(cause !== undefined && { cause }), body }, () =>
+      this.#next(to, session),
+    );
     for (const part of bytes) this.#transport.publish(subject, part);
   }
 
@@ -45,11 +47,13 @@ export class Outbound {
     return `${this.#speaker.principal}-${this.#speaker.instance}-${++this.#messages}`;
   }
 
-  #next(session: string): number {
+  /** By session and by whom it is for: an error under a session that its caller made up must not count in another's. */
+  #next({ parameters }: Publish['to'], session: string): number {
     if (session === NO_SESSION) return 0;
-    const sequence = (this.#sent.get(session) ?? 0) + 1;
-    this.#sent.delete(session);
-    this.#sent.set(session, sequence);
+    const key = 'principal' in parameters ? `${session} ${parameters.principal}` : session;
+    const sequence = (this.#sent.get(key) ?? 0) + 1;
+    this.#sent.delete(key);
+    this.#sent.set(key, sequence);
     const oldest = this.#sent.keys().next().value;
     if (this.#sent.size > MAX_SESSIONS && oldest !== undefined) this.#sent.delete(oldest);
     return sequence;

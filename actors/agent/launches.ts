@@ -119,9 +119,9 @@ const MAX_READ_BYTES = 192 * 1024;
 
 /** Runs every deadline that is due. */
 export function onTick(state: AgentState, { now }: Stamp): Effects {
-  let effects: Effects = NOTHING;
+  const effects: Effect[] = [];
   for (let key = state.deadlines.take(now); key !== undefined; key = state.deadlines.take(now))
-    effects = [...effects, ...onDue(state, key, now)];
+    for (const effect of onDue(state, key, now)) effects.push(effect);
   return effects;
 }
 

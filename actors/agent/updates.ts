@@ -73,7 +73,8 @@ export function onAcknowledged(
 ): Effects {
   const row = body.launchId === undefined ? findByTask(state, body) : state.launches.get(body.launchId);
   const head = row?.updates[0];
-  if (row === undefined || head?.uuid === undefined || hex(head.uuid) !== hex(body.uuid)) return NOTHING;
+  if (row === undefined || row.frameworkId !== body.frameworkId) return NOTHING;
+  if (head?.uuid === undefined || hex(head.uuid) !== hex(body.uuid)) return NOTHING;
   row.updates.shift();
   row.attempt = 0;
   state.deadlines.clear(`update:${row.launchId}`);

@@ -1,4 +1,5 @@
 /** Agents: admission, registration, return, silence. Rules: AGT-1 to AGT-5, LNK-1. */
+import { sizeError } from '../../protocol/codec.js';
 import { agentIdOf, epochOf, NO_SESSION } from '../../protocol/ids.js';
 import { registryKey, REGISTRY_VERSION, type AgentRecord } from '../../protocol/registry.js';
 import { Resources, resourcesError } from '../../protocol/resources.js';
@@ -39,7 +40,7 @@ export function newAgentRow(agentId: string, principal: string, info: AgentInfo)
 
 /** A new agent. A principal that is known already keeps its id: an agent that lost its answer asks again. Rule: AGT-1. */
 export function onRegister(state: MasterState, { meta, body, now }: Register): Effects {
-  const wrong = resourcesError(body.agentInfo.resources ?? []);
+  const wrong = resourcesError(body.agentInfo.resources ?? []) ?? sizeError(body.agentInfo);
   if (wrong !== undefined) return [log('warn', 'agent refused', { principal: meta.principal, wrong })];
   const known = state.agentsByPrincipal.get(meta.principal);
   if (known?.state === 'ADMITTING' || (known !== undefined && isOldQuestion(meta.id, known.arrivalId))) return NOTHING;
@@ -50,14 +51,14 @@ export function onRegister(state: MasterState, { meta, body, now }: Register): E
 /** A known agent with what it runs. Rule: AGT-2. */
 export function onReregister(state: MasterState, { meta, body, now }: Reregister): Effects {
   const { agentId, agentInfo, version } = body;
-  const wrong = resourcesError(agentInfo.resources ?? []);
+  const wrong = resourcesError(agentInfo.resources ?? []) ?? sizeError(agentInfo);
   if (wrong !== undefined) return [log('warn', 'agent refused', { principal: meta.principal, wrong })];
   const agent = state.agents.get(agentId);
   if (agent !== undefined && agent.principal !== meta.principal)
     return [log('warn', 'agent id of another principal', { agentId, principal: meta.principal })];
   if (agent?.state === 'ADMITTING' || (agent !== undefined && isOldQuestion(meta.id, agent.arrivalId))) return NOTHING;
   // Agents of this term are known until it ends; under an id that is still to be minted another would meet it later.
-  if (agent === undefined && epochOf(agentId) === state.epoch)
+  if (agent === undefined && (epochOf(agentId) ?? 0) >= state.epoch)
     return [log('warn', 'agent id that was never minted', { agentId, principal: meta.principal })];
   const effects: Effect[] = [];
   for (const task of body.tasks) {
@@ -127,16 +128,17 @@ function welcome(state: MasterState, agent: AgentRow, { meta, now }: Arrival, an
   const wasUnreachable = agent.state === 'UNREACHABLE';
   agent.state = 'REGISTERED';
   agent.unreachableAtMs = undefined;
+  const removed = new Set<string>();
   for (const task of agent.tasks.values()) {
     if (task.killRequested !== undefined) effects.push(...forwardKill(state, task));
     const framework = state.frameworks.get(task.frameworkId);
     // Before the removal is stored it may still not come to be; once it is, the agents that are there are told.
-    if (framework?.removalStored === true)
-      effects.push(toAgent(state, agent, 'SHUTDOWN_FRAMEWORK', { frameworkId: task.frameworkId }));
+    if (framework?.removalStored === true) removed.add(task.frameworkId);
     // One that the agent does not name is still unreachable here: the agent answers for it itself.
     else if (wasUnreachable && !isTerminal(task.state) && task.state !== 'TASK_UNREACHABLE')
       effects.push(...statusByMaster(state, task, task.state, 'REASON_AGENT_REREGISTERED', 'The agent is back.', now));
   }
+  for (const frameworkId of removed) effects.push(toAgent(state, agent, 'SHUTDOWN_FRAMEWORK', { frameworkId }));
   wantAllocation(state, now);
   return effects;
 }
@@ -173,19 +175,20 @@ export function onUnregister(state: MasterState, event: MessageOf<AgentMessage, 
 export function heartbeatAgents(state: MasterState, now: number): Effects {
   const effects: Effect[] = [];
   for (const agent of state.agents.values()) {
-    if (agent.state === 'RECOVERED') effects.push(...inviteAgent(state, agent, now));
-    if (agent.state !== 'REGISTERED') continue;
+    if (agent.state !== 'REGISTERED' && agent.state !== 'RECOVERED') continue;
+    // One that died with the last leader never comes: its tasks are not to wait for it for ever.
     if (++agent.missedHeartbeats > state.config.timings.missedHeartbeats)
       effects.push(...markUnreachable(state, agent, now));
+    else if (agent.state === 'RECOVERED') effects.push(...inviteAgent(state, agent, now));
     else effects.push(toAgent(state, agent, 'PING', {}));
   }
   return effects;
 }
 
 function markUnreachable(state: MasterState, agent: AgentRow, now: number): Effects {
-  const wasThere = agent.state === 'REGISTERED';
+  const before = agent.state;
   agent.state = 'UNREACHABLE';
-  if (!wasThere) return NOTHING;
+  if (before !== 'REGISTERED' && before !== 'RECOVERED') return NOTHING;
   // If it speaks on, it is asked to register: what it says counts once both sides know that it is back.
   agent.link.session = NO_SESSION;
   agent.unreachableAtMs = now;

@@ -1,6 +1,6 @@
 /** Which function answers which message, and which deadline calls what: one screen. */
 import { errorBody } from '../../protocol/errors.js';
-import { log, NOTHING, reply, type Effects } from '../effect.js';
+import { log, NOTHING, reply, type Effect, type Effects } from '../effect.js';
 import type { AgentMessage, InvalidMessage, MessageOf, SchedulerMessage, Stamp } from '../events.js';
 import { onAccept } from './accept.js';
 import { admitFramework, refuse } from './admission.js';
@@ -106,9 +106,9 @@ export function onStored(state: MasterState, event: Stamp & { readonly requestId
 
 /** Runs every deadline that is due. */
 export function onTick(state: MasterState, { now }: Stamp): Effects {
-  let effects: Effects = NOTHING;
+  const effects: Effect[] = [];
   for (let key = state.deadlines.take(now); key !== undefined; key = state.deadlines.take(now))
-    effects = [...effects, ...onDue(state, key, now)];
+    for (const effect of onDue(state, key, now)) effects.push(effect);
   return effects;
 }
 

@@ -1,4 +1,5 @@
 /** Frameworks: subscription, return, silence, teardown. Rules: FRW-1 to FRW-6, LNK-1 to LNK-3. */
+import { sizeError } from '../../protocol/codec.js';
 import { errorBody } from '../../protocol/errors.js';
 import { roleError, type FrameworkInfo } from '../../protocol/framework.js';
 import { epochOf, frameworkIdOf, NO_SESSION } from '../../protocol/ids.js';
@@ -10,7 +11,7 @@ import { askerOf, isOldQuestion } from '../member.js';
 import { refuse } from './admission.js';
 import { persist, type FrameworkRow, type MasterState } from './master-state.js';
 import { discardOffers, wantAllocation } from './offers.js';
-import { beginSession, toAgent, toScheduler } from './send.js';
+import { beginSession, inviteScheduler, toAgent, toScheduler } from './send.js';
 
 type Subscribe = MessageOf<SchedulerMessage, 'scheduler.SUBSCRIBE'>;
 
@@ -62,7 +63,8 @@ function infoError(info: FrameworkInfo, principal: string): string | undefined {
     if (wrong !== undefined) return `role ${role}: ${wrong}`;
   }
   const timeout = info.failoverTimeout ?? 0;
-  return Number.isFinite(timeout) && timeout >= 0 ? undefined : 'failoverTimeout must be a finite number of seconds';
+  if (!Number.isFinite(timeout) || timeout < 0) return 'failoverTimeout must be a finite number of seconds';
+  return sizeError(info);
 }
 
 /** Opens or takes over the event stream of a framework. Rules: FRW-1, FRW-2. */
@@ -79,7 +81,8 @@ export function onSubscribe(state: MasterState, { meta, body, now }: Subscribe):
   // Until its removal is stored it may still not come to be: silence, and the scheduler asks again.
   if (known?.removed === true)
     return known.removalStored ? refuse(state, meta, known.frameworkId, 'FRAMEWORK_REMOVED') : NOTHING;
-  if (known === undefined && named !== undefined && epochOf(named) === state.epoch)
+  // An id of this term or a later one would be minted once more.
+  if (known === undefined && named !== undefined && (epochOf(named) ?? 0) >= state.epoch)
     return refuse(state, meta, named, wasMinted(state, named) ? 'FRAMEWORK_REMOVED' : 'UNKNOWN_FRAMEWORK');
   if (known !== undefined && isOldQuestion(meta.id, known.arrivalId)) return NOTHING;
   const frameworkId = known?.frameworkId ?? named ?? frameworkIdOf(state.masterId, ++state.counters.framework);
@@ -102,6 +105,7 @@ export function onSubscribe(state: MasterState, { meta, body, now }: Subscribe):
 
 /** Whether an id of this term was minted; one that was and has no row any more is of a removed framework. Rule: FRW-3. */
 const wasMinted = (state: MasterState, frameworkId: string): boolean =>
+  epochOf(frameworkId) === state.epoch &&
   Number(frameworkId.slice(state.masterId.length + 1)) <= state.counters.framework;
 
 /**
@@ -166,6 +170,7 @@ function welcome(
 export function heartbeatFrameworks(state: MasterState, now: number): Effects {
   const effects: Effect[] = [];
   for (const framework of state.frameworks.values()) {
+    if (framework.recovered && !framework.removed) effects.push(...inviteScheduler(state, framework, now));
     if (!framework.connected) continue;
     if (++framework.missedHeartbeats > state.config.timings.missedHeartbeats) disconnect(state, framework, now);
     else effects.push(toScheduler(state, framework, 'HEARTBEAT', {}));
@@ -182,10 +187,10 @@ function disconnect(state: MasterState, framework: FrameworkRow, now: number): v
 }
 
 /** A framework that is not there has its failover timeout to come back. Stored timers start anew at takeover. Rule: FRW-4. */
-export function awaitReturn(state: MasterState, framework: FrameworkRow, now: number): void {
+export function awaitReturn(state: MasterState, framework: FrameworkRow, now: number, graceMs = 0): void {
   const { failoverTimeout } = framework.info;
   const timeoutMs = failoverTimeout === undefined ? state.config.timings.failoverTimeoutMs : failoverTimeout * 1000;
-  state.deadlines.set(`failover:${framework.frameworkId}`, now + timeoutMs);
+  state.deadlines.set(`failover:${framework.frameworkId}`, now + graceMs + timeoutMs);
 }
 
 export function onFailoverDue(state: MasterState, frameworkId: string, now: number): Effects {

@@ -138,6 +138,8 @@ export function onLeaseLost(state: MasterState, event: Answered<'LEASE_ANSWERED'
 /** The claim: an epoch above the stored one and above the time. Rule: EPO-1. */
 export function claimEpoch(state: MasterState, { now }: Stamp): Effects {
   state.claimUntilMs = now + CLAIM_TRIES_MS;
+  // As read now: a try that was held up must not overwrite what another claimed meanwhile.
+  state.claimRevision = state.epochRevision;
   return sendClaim(state, now);
 }
 
@@ -151,7 +153,7 @@ function sendClaim(state: MasterState, now: number): Effects {
     masterId: state.masterId,
     name: state.config.name,
   };
-  return [{ type: 'writeEpoch', requestId: request(state, 'epoch'), record, revision: state.epochRevision }];
+  return [{ type: 'writeEpoch', requestId: request(state, 'epoch'), record, revision: state.claimRevision }];
 }
 
 /** A refusal that names no sequence means that the old leader's batch is in flight: try again for a while. Rule: TKO-2. */
@@ -213,6 +215,8 @@ export function announce(state: MasterState, { now }: Stamp): Effects {
 export function renewLease(state: MasterState, now: number): Effects {
   const { leaseTtlMs: ttlMs, leaseRenewalMs } = state.config.timings;
   state.deadlines.set('renew', now + leaseRenewalMs);
+  // Another has taken it; that alone deposes nobody, but it is not ours to take back.
+  if (state.leaseRevision === 0 && state.lease.held) return NOTHING;
   // Expired under us, with nobody else in it: what matters is the epoch record, so take it anew.
   const revision = state.leaseRevision === 0 ? state.lease.revision : state.leaseRevision;
   return [{ type: 'takeLease', requestId: request(state, 'lease'), revision, ttlMs }];

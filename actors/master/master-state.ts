@@ -104,7 +104,7 @@ export interface TaskRow {
   startedAtMs: number;
 }
 
-/** A row that the registry has: what messages of REG-3 are built from, and {@link storedTask} alone makes it. */
+/** A row that the registry has: what messages of REG-3 are built from, and only a stored write or the registry's replay makes one. */
 export type Stored<Row> = Row & { readonly __stored: true };
 
 export interface OfferRow {
@@ -152,6 +152,8 @@ export interface MasterState extends ActorState {
   silentSinceMs: number | undefined;
   contendAtMs: number;
   claimUntilMs: number;
+  /** Revision of the epoch record that our claim was made upon. */
+  claimRevision: number;
   loopbackAtMs: number;
   /** Why this master must not lead on; set once, and the chart leaves `leading`. */
   deposed: string | undefined;
@@ -195,6 +197,7 @@ export function newMasterState(config: MasterConfig): MasterState {
     silentSinceMs: undefined,
     contendAtMs: 0,
     claimUntilMs: 0,
+    claimRevision: 0,
     loopbackAtMs: 0,
     deposed: undefined,
     requests: 0,

@@ -103,7 +103,8 @@ function onKillTask(state: MasterState, { meta, body }: MessageOf<OperatorMessag
   for (const framework of state.frameworks.values()) {
     if (frameworkId !== undefined && framework.frameworkId !== frameworkId) continue;
     const task = framework.tasks.get(taskId);
-    if (task !== undefined) matching.push(task);
+    // What is not stored may still not come to be.
+    if (task?.stored === true) matching.push(task);
   }
   const [task] = matching;
   if (task === undefined)

@@ -40,7 +40,11 @@ function recoverFramework(state: MasterState, record: FrameworkRecord, now: numb
   row.removalStored = row.removed;
   state.frameworks.set(frameworkId, row);
   state.allocator.addFramework(frameworkId, frameworkInfo, []);
-  if (!row.removed) awaitReturn(state, row, now);
+  if (row.removed) return;
+  // 1. A leader dies. 2. The word of the new one is lost on its way to a scheduler that tolerates no absence. 3. Its tasks
+  // would be killed before it can have noticed: so its time begins when it must have.
+  const { heartbeatIntervalMs, missedHeartbeats } = state.config.timings;
+  awaitReturn(state, row, now, heartbeatIntervalMs * (missedHeartbeats + 2));
 }
 
 /** A task of an agent or framework that the registry lacks is given rows of them, so that its end can still be told. */

@@ -6,7 +6,7 @@ import { isLegalMove, isTerminal } from '../../protocol/task-state.js';
 import { log, NOTHING, type Effect, type Effects } from '../effect.js';
 import type { AgentMessage, MessageOf, SchedulerMessage } from '../events.js';
 import { admitAgent } from './admission.js';
-import { persist, type FrameworkRow, type MasterState, type TaskRow } from './master-state.js';
+import { persist, type AgentRow, type FrameworkRow, type MasterState, type TaskRow } from './master-state.js';
 import { gatherAllocation } from './offers.js';
 import { removeIfDone } from './frameworks.js';
 import { toAgent, toScheduler } from './send.js';
@@ -58,8 +58,12 @@ export function onStatusUpdate(state: MasterState, event: MessageOf<AgentMessage
   const { status, latestState, frameworkId } = body;
   const launchId = status.launchId;
   const task = launchId === undefined ? undefined : state.tasks.get(launchId);
-  if (task !== undefined && (task.agentId !== body.agentId || task.frameworkId !== frameworkId))
-    return [log('warn', 'an update of a launch of another agent or framework', { agentId: body.agentId, launchId })];
+  const isOfAnother =
+    task !== undefined &&
+    (task.agentId !== body.agentId || task.frameworkId !== frameworkId || task.taskId !== status.taskId);
+  const isOdd = launchId === undefined || (isTerminal(status.state) && !isTerminal(latestState));
+  if (isOfAnother || isOdd || (status.agentId ?? body.agentId) !== body.agentId)
+    return [log('warn', 'an update of another launch, agent or framework', { agentId: body.agentId, launchId })];
   if (task !== undefined) {
     moveTask(state, task, latestState, now);
     task.status = status;
@@ -75,6 +79,9 @@ export function onStatusUpdate(state: MasterState, event: MessageOf<AgentMessage
   if (framework?.removed === true && !framework.removalStored) return NOTHING;
   if (framework === undefined || framework.removed)
     return task === undefined ? acknowledgeToAgent(state, body.agentId, { frameworkId, status }) : endTask(state, task);
+  // Its row is gone, so its end is acknowledged; the id is in use again, and the word would be taken for the new launch's.
+  if (task === undefined && framework.tasks.has(status.taskId))
+    return acknowledgeToAgent(state, body.agentId, { frameworkId, status });
   if (!framework.connected) return NOTHING;
   return [toScheduler(state, framework, 'UPDATE', { update: { status } }, meta.id)];
 }
@@ -88,7 +95,8 @@ export function onAcknowledge(
   const { taskId, agentId, uuid, launchId } = body.acknowledge;
   const { frameworkId } = framework;
   const task = launchId === undefined ? framework.tasks.get(taskId) : state.tasks.get(launchId);
-  if (task === undefined || task.frameworkId !== frameworkId) {
+  if (task !== undefined && task.frameworkId !== frameworkId) return NOTHING;
+  if (task === undefined) {
     // No row: its deletion is stored, and the agent asks again only because our word to it was lost.
     return acknowledgeToAgent(state, agentId, { frameworkId, status: { taskId, uuid, launchId } }, meta.id);
   }
@@ -137,6 +145,8 @@ function endTask(state: MasterState, task: TaskRow, cause?: string): Effects {
 }
 
 function forgetTask(state: MasterState, task: TaskRow): void {
+  if (!task.recovered) state.allocator.recover(task.frameworkId, task.agentId, task.resources);
+  task.recovered = true;
   state.tasks.delete(task.launchId);
   state.agents.get(task.agentId)?.tasks.delete(task.launchId);
   const framework = state.frameworks.get(task.frameworkId);
@@ -177,7 +187,7 @@ export function onKill(
 ): Effects {
   const { taskId, agentId, killPolicy } = body.kill;
   const task = framework.tasks.get(taskId);
-  if (task === undefined) return reconcileOne(state, framework, taskId, agentId, now);
+  if (task === undefined) return reconcileOne(state, framework, taskId, agentId, now, isAnyAway(state));
   if (agentId !== undefined && agentId !== task.agentId) return NOTHING;
   return requestKill(state, task, killPolicy, meta.id);
 }
@@ -209,8 +219,10 @@ export function onReconcile(
   { body, now }: MessageOf<SchedulerMessage, 'scheduler.RECONCILE'>,
 ): Effects {
   const asked = body.reconcile.tasks ?? [];
-  if (asked.length > 0)
-    return asked.flatMap(({ taskId, agentId }) => reconcileOne(state, framework, taskId, agentId, now));
+  if (asked.length > 0) {
+    const anyAway = isAnyAway(state);
+    return asked.flatMap(({ taskId, agentId }) => reconcileOne(state, framework, taskId, agentId, now, anyAway));
+  }
   const effects: Effect[] = [];
   for (const task of framework.tasks.values()) effects.push(...reconcileKnown(state, task, now));
   return effects;
@@ -234,11 +246,16 @@ function stateToTell(task: TaskRow, epoch: number, isUnreachable: boolean): Task
 function reconcileKnown(state: MasterState, task: TaskRow, now: number): Effects {
   const agent = state.agents.get(task.agentId);
   // Until its agent is back in this term, the registry alone cannot tell. Rule: LCH-3.
-  if (!task.stored || agent?.state === 'RECOVERED' || agent?.state === 'ADMITTING') return NOTHING;
+  if (!task.stored || isAway(agent)) return NOTHING;
   const known = stateToTell(task, state.epoch, agent?.state === 'UNREACHABLE');
   if (known === undefined) return NOTHING;
   return statusByMaster(state, task, known, 'REASON_RECONCILIATION', 'Latest state known.', now);
 }
+
+const isAway = (agent: AgentRow | undefined): boolean => agent?.state === 'RECOVERED' || agent?.state === 'ADMITTING';
+
+/** Whether any agent has still to come in this term: what nobody knows may be on it. Asked once a call. */
+const isAnyAway = (state: MasterState): boolean => [...state.agents.values()].some(isAway);
 
 /** The table of Mesos: the first row that matches answers. */
 function reconcileOne(
@@ -247,12 +264,12 @@ function reconcileOne(
   taskId: string,
   agentId: string | undefined,
   now: number,
+  anyAway: boolean,
 ): Effects {
   const task = framework.tasks.get(taskId);
   if (task !== undefined) return reconcileKnown(state, task, now);
-  const agents = agentId === undefined ? [...state.agents.values()] : [state.agents.get(agentId)];
-  if (agents.some((agent) => agent?.state === 'RECOVERED' || agent?.state === 'ADMITTING')) return NOTHING;
   const agent = agentId === undefined ? undefined : state.agents.get(agentId);
+  if (agentId === undefined ? anyAway : isAway(agent)) return NOTHING;
   const answer: TaskState =
     agent === undefined ? 'TASK_UNKNOWN' : agent.state === 'UNREACHABLE' ? 'TASK_UNREACHABLE' : 'TASK_GONE';
   const status: TaskStatus = {

@@ -1,4 +1,5 @@
 /** What makes a task unfit to launch: each check returns a sentence or nothing. Source: the checks of Mesos, in its order. Rule: ACC-3. */
+import { sizeError } from '../../protocol/codec.js';
 import type { Operation } from '../../protocol/offer.js';
 import { Resources, resourcesError } from '../../protocol/resources.js';
 import { isId } from '../../protocol/schema.js';
@@ -32,6 +33,7 @@ const CHECKS: readonly TaskCheck[] = [
   (task) => resourcesError(task.resources ?? []),
   (task) => (Resources.of(task.resources ?? []).isEmpty ? 'the task asks for no resources' : undefined),
   (task) => commandError(task),
+  (task) => sizeError(task),
   (task) => (task.container === undefined ? undefined : 'containers with an image or volumes are not supported yet'),
   (task) =>
     (task.command === undefined) === (task.executor === undefined)

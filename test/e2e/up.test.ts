@@ -106,15 +106,16 @@ test.serial('UP-2 a second Ctrl-C ends it all at once, tasks that do not listen 
   t.deepEqual(folder.leftovers(), []);
 });
 
-test.serial('UP-2 Ctrl-C during the start ends what has been started', async (t) => {
-  const folder = folderOf(t);
-  const up = folder.start(['up', ...quickly()]);
-  await up.until(/nats-server .* listens/);
-  up.signal('SIGINT');
-  t.is((await up.ended).status, 1);
-  t.deepEqual(folder.leftovers(), []);
-  t.is((await folder.run('status')).status, 1);
-});
+for (const more of [[], ['--detach']])
+  test.serial(`UP-2 Ctrl-C during the start ends what has been started ${more.join('')}`, async (t) => {
+    const folder = folderOf(t);
+    const up = folder.start(['up', ...quickly(), ...more]);
+    await up.until(/nats-server .* listens/);
+    up.signal('SIGINT');
+    t.is((await up.ended).status, 1);
+    t.deepEqual(folder.leftovers(), []);
+    t.is((await folder.run('status')).status, 1);
+  });
 
 test.serial('UP-5 down ends what a supervisor that was killed left, tasks included', async (t) => {
   const folder = folderOf(t);
