@@ -26,13 +26,17 @@ export function megabytes(amount: number): string {
   return `${value < 10 ? value.toFixed(1) : Math.round(value)}${unit}`;
 }
 
+const FIRST = ['cpus', 'mem', 'disk'];
+const rankOf = (name: string): number => (FIRST.includes(name) ? FIRST.indexOf(name) : FIRST.length);
+
 /** `0.1cpu 32M :31000`, the shortest that says it. */
 export function shortResources(list: readonly Resource[] | undefined): string {
   const resources = Resources.of(list);
   const parts: string[] = [];
-  for (const [name, thousandths] of resources.quantities()) {
+  const quantities = [...resources.quantities()].sort(([a], [b]) => rankOf(a) - rankOf(b));
+  for (const [name, thousandths] of quantities) {
     const amount = fromThousandths(thousandths);
-    if (name === 'cpus') parts.unshift(`${amount}cpu`);
+    if (name === 'cpus') parts.push(`${amount}cpu`);
     else if (name === 'mem') parts.push(megabytes(amount));
     else if (name === 'disk') parts.push(`${megabytes(amount)} disk`);
     else parts.push(`${name}:${amount}`);

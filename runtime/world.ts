@@ -27,6 +27,17 @@ export interface World<P extends Ports> {
   close(): Promise<void>;
 }
 
+const DRAIN_MS = 2_000;
+
+/** Sends what is buffered; a connection that is away would wait for its server for ever, and the process with it. */
+async function closeConnection(connection: NatsConnection): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((fulfil) => (timer = setTimeout(fulfil, DRAIN_MS)));
+  await Promise.race([connection.drain().catch(() => undefined), late]);
+  clearTimeout(timer);
+  await connection.close();
+}
+
 /** One control connection, and the ports that every actor needs. Rejects when the server cannot be reached or does not serve. */
 export async function connectWorld(options: WorldOptions): Promise<World<Ports>> {
   const { credentials, cluster, role, principal, log, onFatal } = options;
@@ -44,7 +55,7 @@ export async function connectWorld(options: WorldOptions): Promise<World<Ports>>
     log,
     metrics: new Counters(),
   };
-  return { ports, connection, close: () => connection.drain() };
+  return { ports, connection, close: () => closeConnection(connection) };
 }
 
 /** Besides the control connection one of its own for probes and storage, so that a flood of calls delays no renewal. Rule: LNK-5. */
@@ -65,7 +76,7 @@ export async function connectMasterWorld(options: Omit<WorldOptions, 'role'>): P
     connection: control.connection,
     close: async () => {
       storage.close();
-      await Promise.all([control.close(), connection.drain()]);
+      await Promise.all([control.close(), closeConnection(connection)]);
     },
   };
 }

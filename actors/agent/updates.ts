@@ -97,7 +97,6 @@ export function answerLaunches(state: AgentState, launches: readonly LaunchRef[]
 export function disown(state: AgentState, launch: LaunchRef, now: number): Effects {
   const end = state.ended.get(launch.launchId);
   const row = newLaunch(state, launch);
-  const known = end !== undefined && end !== 'TASK_DROPPED';
   return update(
     state,
     row,
@@ -105,8 +104,15 @@ export function disown(state: AgentState, launch: LaunchRef, now: number): Effec
       state: end ?? 'TASK_DROPPED',
       source: 'SOURCE_AGENT',
       reason: 'REASON_AGENT_RESTARTED',
-      message: known ? 'The launch is over; this is its last state known.' : 'The launch was never started.',
+      message: messageOf(end),
     },
     now,
   );
+}
+
+function messageOf(end: TaskState | undefined): string {
+  if (end === undefined || end === 'TASK_DROPPED') return 'The launch was never started.';
+  return end === 'TASK_GONE'
+    ? 'The agent was restarted, and what it ran ended with it.'
+    : 'The launch is over; this is its last state known.';
 }

@@ -33,7 +33,7 @@ test('CLI-3 resources are short for people and complete for programs', (t) => {
   const list = Resources.parse(
     'cpus:0.1;mem:32;disk:2048;ports:[31000-31000,31005-31009];gpus:1;zones:{b,a}',
   ).toArray();
-  t.is(shortResources(list), '0.1cpu 2.0G disk gpus:1 32M :31000,31005-31009');
+  t.is(shortResources(list), '0.1cpu 32M 2.0G disk gpus:1 :31000,31005-31009');
   t.is(shortResources([]), '-');
   t.deepEqual(resourcesRecord(list), {
     cpus: 0.1,
