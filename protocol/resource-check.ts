@@ -15,10 +15,14 @@ export const MAX_SCALAR = 1_000_000_000;
  */
 export function resourcesError(resources: readonly Resource[]): string | undefined {
   const volumes = new Set<string>();
+  const sums = new Map<string, number>();
   for (let i = 0; i < resources.length; i++) {
     const resource = resources[i]!;
     const error = nameError(resource) ?? valueError(resource) ?? reservationError(resource) ?? markError(resource);
     if (error !== undefined) return `resource ${i} (${resource.name}): ${error}`;
+    const sum = (sums.get(resource.name) ?? 0) + (resource.scalar?.value ?? 0);
+    if (sum > MAX_SCALAR) return `resource ${i} (${resource.name}): all of the name are more than ${MAX_SCALAR}`;
+    sums.set(resource.name, sum);
     const id = resource.disk?.persistence?.id;
     // Copies of a shared volume are one volume.
     if (id === undefined || resource.shared !== undefined) continue;

@@ -80,6 +80,9 @@ export function onElected(state: AgentState, { meta }: MessageOf<LeaderMessage, 
 }
 
 export function onInvite(state: AgentState, { meta }: MessageOf<MasterToAgentMessage, 'master.INVITE'>): Effects {
+  // An id that this principal had once is invited too, and would make it come again for ever.
+  const { agentId: named } = meta.parameters;
+  if (state.agentId !== undefined && named !== undefined && named !== state.agentId) return NOTHING;
   const { pass, effects } = passGate(state, meta);
   if (pass) {
     state.need = 'registration';

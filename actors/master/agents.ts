@@ -58,7 +58,7 @@ export function onReregister(state: MasterState, { meta, body, now }: Reregister
     return [log('warn', 'agent id of another principal', { agentId, principal: meta.principal })];
   if (agent?.state === 'ADMITTING' || (agent !== undefined && isOldQuestion(meta.id, agent.arrivalId))) return NOTHING;
   // Agents of this term are known until it ends; under an id that is still to be minted another would meet it later.
-  if (agent === undefined && (epochOf(agentId) ?? 0) >= state.epoch)
+  if (agent === undefined && (epochOf(agentId) ?? Infinity) >= state.epoch)
     return [log('warn', 'agent id that was never minted', { agentId, principal: meta.principal })];
   const effects: Effect[] = [];
   for (const task of body.tasks) {

@@ -39,6 +39,25 @@ test('REG-6: a framework, an agent and a task that no record can hold are refuse
   t.deepEqual(statusWords(effects), ['fat TASK_ERROR REASON_TASK_INVALID']);
 });
 
+test('RES-14 ALC-1: an agent whose resources no sum can hold is refused', (t) => {
+  const kit = leadingMaster();
+  const huge = new AgentPeer(kit, 'huge', 'cpus:1000000000;mem:64');
+  t.is(published(huge.register(), 'REGISTERED').length, 1);
+  const greedy = new AgentPeer(kit, 'greedy', 'cpus:1000000000;mem:64');
+  const more = { name: 'cpus', type: 'SCALAR', scalar: { value: 1 }, role: 'ads' } as const;
+  greedy.info = { ...greedy.info, resources: [...(greedy.info.resources ?? []), more] };
+  t.is(published(greedy.register(), 'REGISTERED').length, 0);
+});
+
+test('AGT-2: ids that no master minted are not admitted', (t) => {
+  const kit = leadingMaster();
+  for (const id of ['__proto__', 'constructor', 'zzzzzzzzzz-S1']) {
+    const peer = new AgentPeer(kit, `p${id.length}`, 'cpus:1;mem:64');
+    peer.id = id;
+    t.is(published(peer.reregister(), 'REREGISTERED').length, 0, id);
+  }
+});
+
 test('UPD-1 UPD-4: an agent’s end that it calls running leaves nothing held, and is not passed on', (t) => {
   const { kit, agent, framework, one } = running();
   const { effects } = agent.update(one, 'TASK_FINISHED', { latestState: 'TASK_RUNNING' });
