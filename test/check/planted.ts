@@ -34,7 +34,7 @@ export const BAD_IMPORTS: readonly Planted[] = [
   importing('pure-rooms-no-node', 'protocol/b17.ts', 'path'),
   importing('codec-only', 'runtime/b18.ts', 'msgpackr'),
   importing('statecharts-only', 'actors/b19.ts', 'xstate'),
-  importing('nats-only-in-its-room', 'runtime/b20.ts', '@nats-io/kv'),
+  importing('nats-only-in-its-room', 'runtime/b20.ts', '@nats-io/jetstream'),
   importing('nats-object-store-only', 'cli/b21.ts', 'nats'),
   importing('no-dev-packages', 'runtime/b22.ts', 'typescript'),
   importing('declared-packages', 'runtime/b23.ts', 'acorn'),
