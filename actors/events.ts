@@ -106,6 +106,3 @@ export type ContainerEvent = Stamp &
   );
 
 export type CheckpointEvent = Stamp & { readonly type: 'CHECKPOINTED'; readonly requestId: number };
-
-/** An event without its stamp, as a port hands it to the host. */
-export type Unstamped<E> = E extends Stamp ? Omit<E, keyof Stamp> : never;

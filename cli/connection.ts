@@ -70,11 +70,17 @@ async function placeInDir(dir: string, role: string, cluster: string | undefined
 export interface OperatorLink {
   readonly place: Place;
   readonly client: OperatorClient;
+  /** Of the server that is connected to; empty when it did not say. */
+  readonly serverVersion: string;
   close(): Promise<void>;
 }
 
 export async function connectOperator(options: ConnectionOptions): Promise<OperatorLink> {
-  const place = await placeOf(options, 'operator');
+  return connectAt(await placeOf(options, 'operator'));
+}
+
+/** Connects as the operator of a place that is known already. */
+export async function connectAt(place: Place): Promise<OperatorLink> {
   const { cluster, credentials, principal } = place;
   const world = await connectWorld({
     credentials,
@@ -86,7 +92,8 @@ export async function connectOperator(options: ConnectionOptions): Promise<Opera
   }).catch((error: unknown) => {
     throw unreachable(credentials, error);
   });
-  return { place, client: new OperatorClient(world.ports, cluster, principal), close: () => world.close() };
+  const client = new OperatorClient(world.ports, cluster, principal);
+  return { place, client, serverVersion: world.connection.info?.version ?? '', close: () => world.close() };
 }
 
 /** Does something as an operator, and closes the connection in any case. */

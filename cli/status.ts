@@ -1,11 +1,9 @@
 /** The state of a cluster, from what `up` wrote down and what the leading master says. */
 import type { AgentView } from '../protocol/operator-api.js';
 import { OperatorClient, RequestFailed } from '../runtime/client.js';
-import { silentLog } from '../runtime/log.js';
 import { isRunning } from '../runtime/up/identity.js';
 import { withoutLogin } from '../runtime/up/cluster.js';
-import { connectWorld } from '../runtime/world.js';
-import { unreachable, type Place } from './connection.js';
+import { connectAt, type Place } from './connection.js';
 import { resourcesRecord, shortResources } from './format.js';
 import type { StatusJson } from './json-schemas.js';
 import { hasColour, painter, table } from './output.js';
@@ -13,24 +11,14 @@ import { Resources } from '../protocol/resources.js';
 
 /** Asks. Rejects when NATS cannot be reached; nobody leading is an answer. */
 export async function statusOf(place: Place, dir: string | null): Promise<StatusJson> {
-  const { cluster, credentials, principal, state } = place;
-  const world = await connectWorld({
-    credentials,
-    cluster,
-    role: 'operator',
-    principal,
-    log: silentLog,
-    onFatal: () => undefined,
-  }).catch((error: unknown) => {
-    throw unreachable(credentials, error);
-  });
+  const { credentials, state } = place;
+  const link = await connectAt(place);
+  const { client, serverVersion: version } = link;
   try {
-    const client = new OperatorClient(world.ports, cluster, principal);
     const leader = await client.leader();
     const views = leader === undefined ? [] : await agentViews(client);
     const epoch = leader?.epoch ?? 0;
     const masters = state?.masters ?? (leader === undefined ? [] : [{ name: leader.name, pid: null, startTime: 0 }]);
-    const version = world.connection.info?.version ?? '';
     return {
       nats: { url: withoutLogin(credentials.url), version },
       masters: masters.map(({ name, pid }) => ({ name, pid, leading: name === leader?.name, epoch })),
@@ -38,7 +26,7 @@ export async function statusOf(place: Place, dir: string | null): Promise<Status
       dir,
     };
   } finally {
-    await world.close();
+    await link.close();
   }
 }
 

@@ -41,7 +41,4 @@ export type Envelope = Static<typeof Envelope>;
 /** Checks an envelope's own fields; the body has its own check. */
 export const checkEnvelope = check(Envelope);
 
-/** What a message says of itself besides its body. */
-export type EnvelopeHead = Omit<Envelope, 'version' | 'body' | 'part'>;
-
 export { NO_SESSION, Text };

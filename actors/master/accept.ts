@@ -7,6 +7,7 @@ import type { StatusReason, TaskInfo, TaskState, TaskStatus } from '../../protoc
 import { NOTHING, type Effect, type Effects } from '../effect.js';
 import type { MessageOf, SchedulerMessage } from '../events.js';
 import {
+  newTaskRow,
   persist,
   type AgentRow,
   type FrameworkRow,
@@ -134,7 +135,7 @@ function launch(walk: Walk, info: TaskInfo): Effects {
   const resources = taskResources(info, role);
   walk.remaining = remaining.subtract(resources);
   launched.add(info.taskId);
-  const task = newTaskRow(state, framework, agent, info, resources);
+  const task = taskRowOf(state, framework, agent, info, resources);
   state.tasks.set(task.launchId, task);
   framework.tasks.set(task.taskId, task);
   agent.tasks.set(task.launchId, task);
@@ -142,14 +143,14 @@ function launch(walk: Walk, info: TaskInfo): Effects {
   return persist(state, [write], (current) => onTaskStored(current, task, walk.cause));
 }
 
-function newTaskRow(
+function taskRowOf(
   state: MasterState,
   { frameworkId }: FrameworkRow,
   { agentId }: AgentRow,
   info: TaskInfo,
   resources: Resources,
 ): TaskRow {
-  return {
+  return newTaskRow({
     launchId: launchIdOf(state.masterId, ++state.counters.launch),
     taskId: info.taskId,
     name: info.name,
@@ -160,15 +161,7 @@ function newTaskRow(
     killPolicy: info.killPolicy,
     info,
     stored: false,
-    state: 'TASK_STAGING',
-    status: undefined,
-    statusUuid: undefined,
-    acknowledged: false,
-    recovered: false,
-    killRequested: undefined,
-    deleting: false,
-    startedAtMs: 0,
-  };
+  });
 }
 
 function recordOf(task: TaskRow): TaskRecord {

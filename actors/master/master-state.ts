@@ -101,8 +101,33 @@ export interface TaskRow {
   killRequested: { readonly killPolicy?: KillPolicy | undefined; readonly cause?: string | undefined } | undefined;
   /** Its deletion is on its way to the registry. */
   deleting: boolean;
-  startedAtMs: number;
 }
+
+/** A task of which nothing has been heard yet. */
+export const newTaskRow = (
+  known: Pick<
+    TaskRow,
+    | 'launchId'
+    | 'taskId'
+    | 'name'
+    | 'frameworkId'
+    | 'agentId'
+    | 'resources'
+    | 'labels'
+    | 'killPolicy'
+    | 'info'
+    | 'stored'
+  >,
+): TaskRow => ({
+  ...known,
+  state: 'TASK_STAGING',
+  status: undefined,
+  statusUuid: undefined,
+  acknowledged: false,
+  recovered: false,
+  killRequested: undefined,
+  deleting: false,
+});
 
 /** A row that the registry has: what messages of REG-3 are built from, and only a stored write or the registry's replay makes one. */
 export type Stored<Row> = Row & { readonly __stored: true };

@@ -6,7 +6,7 @@ import type { Stamp } from '../events.js';
 import { inviteAgents, newAgentRow } from './agents.js';
 import { awaitReturn, newFrameworkRow, removeIfDone } from './frameworks.js';
 import { announce } from './leadership.js';
-import type { MasterState } from './master-state.js';
+import { newTaskRow, type MasterState } from './master-state.js';
 
 export function beginTerm(state: MasterState, event: Stamp): Effects {
   const tasks: TaskRecord[] = [];
@@ -62,7 +62,7 @@ function recoverTask(state: MasterState, record: TaskRecord, now: number): void 
       },
       now,
     );
-  const row = {
+  const row = newTaskRow({
     launchId,
     taskId,
     name: record.name,
@@ -73,15 +73,7 @@ function recoverTask(state: MasterState, record: TaskRecord, now: number): void 
     killPolicy: record.killPolicy,
     info: undefined,
     stored: true,
-    state: 'TASK_STAGING' as const,
-    status: undefined,
-    statusUuid: undefined,
-    acknowledged: false,
-    recovered: false,
-    killRequested: undefined,
-    deleting: false,
-    startedAtMs: 0,
-  };
+  });
   state.tasks.set(launchId, row);
   state.frameworks.get(frameworkId)?.tasks.set(taskId, row);
   state.agents.get(agentId)?.tasks.set(launchId, row);

@@ -71,7 +71,6 @@ export function onStatusUpdate(state: MasterState, event: MessageOf<AgentMessage
     // A repetition may cross the acknowledgement that is on its way to the agent.
     task.acknowledged = task.acknowledged && uuid === task.statusUuid;
     task.statusUuid = uuid;
-    if (status.state === 'TASK_RUNNING') task.startedAtMs ||= now;
   }
   const framework = state.frameworks.get(frameworkId);
   // 1. A framework is to be removed, and the write is on its way. 2. An update is acknowledged in its name. 3. The leader
