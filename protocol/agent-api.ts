@@ -44,6 +44,8 @@ export const agentMessages = {
   PONG: Type.Object({ agentId: Id }),
   /** An agent that stops in order and will not be back soon; its tasks have ended. */
   UNREGISTER: Type.Object({ agentId: Id }),
+  /** Something came under a lower epoch than the agent has seen: its own is told. Under session `0`. Rule: EPO-4. */
+  STALE_EPOCH: Type.Object({ agentId: Type.Optional(Id), epoch: Natural }),
 } as const;
 
 export const masterToAgentMessages = {

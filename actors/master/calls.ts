@@ -92,6 +92,8 @@ export function onAgentMessage(state: MasterState, event: AgentMessage): Effects
       return onPong(state, event);
     case 'agent.UNREGISTER':
       return onUnregister(state, event);
+    case 'agent.STALE_EPOCH':
+      return [{ type: 'count', metric: 'stale_epoch_told' }];
     default:
       return unreachable(event);
   }
