@@ -105,3 +105,61 @@ export class Deadlines {
     }
   }
 }
+
+/**
+ * Deadlines of two kinds: those that `isWall` names run on the time of events; all others on counted time, which stands still whenever
+ * {@link lose} says so. One number moves them all. Rule: DLN-1.
+ */
+export class CountedDeadlines extends Deadlines {
+  readonly #isWall: (key: string) => boolean;
+  readonly #counted = new Deadlines();
+  #lostMs = 0;
+
+  constructor(isWall: (key: string) => boolean) {
+    super();
+    this.#isWall = isWall;
+  }
+
+  /** So much of the time until now did not count. */
+  lose(ms: number): void {
+    this.#lostMs += ms;
+  }
+
+  /** A point of counted time, for ages that are measured in it. */
+  counted(now: number): number {
+    return now - this.#lostMs;
+  }
+
+  override set(key: string, dueAtMs: number): void {
+    if (this.#isWall(key)) super.set(key, dueAtMs);
+    else this.#counted.set(key, this.counted(dueAtMs));
+  }
+
+  override setEarliest(key: string, dueAtMs: number): void {
+    if (this.#isWall(key)) super.setEarliest(key, dueAtMs);
+    else this.#counted.setEarliest(key, this.counted(dueAtMs));
+  }
+
+  override clear(key: string): void {
+    super.clear(key);
+    this.#counted.clear(key);
+  }
+
+  override has(key: string): boolean {
+    return super.has(key) || this.#counted.has(key);
+  }
+
+  override next(): number | undefined {
+    const wall = super.next();
+    const counted = this.#counted.next();
+    if (counted === undefined) return wall;
+    return Math.min(wall ?? Infinity, counted + this.#lostMs);
+  }
+
+  override take(now: number): string | undefined {
+    const wall = super.next();
+    const counted = this.#counted.next();
+    const isWallFirst = wall !== undefined && (counted === undefined || wall <= counted + this.#lostMs);
+    return isWallFirst ? super.take(now) : this.#counted.take(this.counted(now));
+  }
+}

@@ -40,12 +40,10 @@ export interface RegistryWrite {
   readonly record?: AgentRecord | FrameworkRecord | TaskRecord;
 }
 
-/** Stores the records of one decision together. Answered by REGISTRY_STORED or REGISTRY_REFUSED. Rule: REG-1. */
+/** Stores the records of one decision together, under the fence of the term. Answered by REGISTRY_STORED, or not at all. Rule: REG-1. */
 export interface Persist {
   readonly type: 'persist';
   readonly requestId: number;
-  /** Stream sequence of our epoch record: a write under another is refused. */
-  readonly fence: number;
   readonly writes: readonly RegistryWrite[];
 }
 
@@ -82,6 +80,13 @@ export interface WriteEpoch {
   readonly requestId: number;
   readonly record: EpochRecord;
   readonly revision: number;
+}
+
+/** Changes our own epoch record, as a barrier does. No answer but the watch's. Rule: EPO-5. */
+export interface RaiseEpoch {
+  readonly type: 'raiseEpoch';
+  readonly epoch: number;
+  readonly inDoubt: boolean;
 }
 
 /** Wakes the actor with TICK; each one replaces the one before. `undefined`: no wake-up. */
@@ -178,6 +183,7 @@ export type Effect =
   | TakeLease
   | ReleaseLease
   | WriteEpoch
+  | RaiseEpoch
   | SetDeadline
   | Tell
   | LaunchContainer

@@ -67,7 +67,9 @@ export type ReconnectedEvent = Stamp & { readonly type: 'RECONNECTED' };
 
 export type StorageEvent = Stamp &
   (
-    | { readonly type: 'REGISTRY_STORED' | 'REGISTRY_REFUSED'; readonly requestId: number }
+    | { readonly type: 'REGISTRY_STORED'; readonly requestId: number }
+    /** Nothing will be stored any more in this term. */
+    | { readonly type: 'REGISTRY_LOST'; readonly reason: string }
     | {
         readonly type: 'REGISTRY_ENTRY';
         readonly key: string;

@@ -12,6 +12,10 @@ export const MAX_DEPTH = 32;
 export const MAX_VALUES = 2_000_000;
 /** Most records in one registry decision, as JetStream takes no larger atomic batch. Rule: REG-1. */
 export const MAX_BATCH_RECORDS = 1_000;
+/** Most records that may wait while a barrier is under way; beyond it the leader gives up. Rule: REG-7. */
+export const MAX_QUEUED_RECORDS = 50_000;
+/** An epoch further ahead of now than this is nobody's: it is dropped with an alarm. Rule: EPO-6. */
+export const MAX_EPOCH_AHEAD_MS = 24 * 3_600_000;
 
 /** Timings of the kernel, in milliseconds; each can be set per process (`--set name=value`). */
 export interface Timings {

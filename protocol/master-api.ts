@@ -4,6 +4,8 @@ import { Id, Natural, Text, Type, type Static } from './schema.js';
 export const masterCalls = {
   /** The leader to itself: its age in a probe's answer shows that the control connection lives. Rule: LNK-4. */
   LOOPBACK: Type.Object({}),
+  /** A standby that reaches the registry asks the leader of that epoch, which has not renewed its lease, to make way. Rule: TKO-4. */
+  ABDICATE: Type.Object({ epoch: Natural }),
 } as const;
 
 export const leaderBroadcasts = {
@@ -19,6 +21,8 @@ export const probeMessages = {
     epoch: Natural,
     /** Age of the last loop-back heard on the control connection. */
     loopbackAgeMs: Natural,
+    /** Age of the last renewal of the lease that was confirmed. */
+    renewedAgeMs: Natural,
   }),
 } as const;
 

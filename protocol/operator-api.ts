@@ -37,6 +37,8 @@ export const operatorCalls = {
   }),
   /** Removes a framework and kills its tasks. */
   TEARDOWN: Type.Object({ teardown: Type.Object({ frameworkId: Id }) }),
+  /** The registry went back, and somebody has looked at it: what rests on it alone counts again. Rule: EPO-5. */
+  TRUST_REGISTRY: Type.Object({}),
 } as const;
 
 export const AgentView = Type.Object({
@@ -77,7 +79,13 @@ export type FrameworkView = Static<typeof FrameworkView>;
 /** Answers of the leading master; each carries the member that the request's name says. */
 export const operatorAnswers = {
   GET_MASTER: Type.Object({
-    getMaster: Type.Object({ masterInfo: MasterInfo, epoch: Natural, electedTime: TimeInfo }),
+    getMaster: Type.Object({
+      masterInfo: MasterInfo,
+      epoch: Natural,
+      electedTime: TimeInfo,
+      /** Whether the registry went back and is not trusted since. Rule: EPO-5. */
+      registryInDoubt: Type.Boolean(),
+    }),
   }),
   GET_AGENTS: Type.Object({ getAgents: Type.Object({ agents: Type.Array(AgentView, { maxItems: MAX_ROWS }) }) }),
   GET_FRAMEWORKS: Type.Object({
@@ -95,6 +103,7 @@ export const operatorAnswers = {
   GET_OFFERS: Type.Object({ getOffers: Type.Object({ offers: Type.Array(Offer, { maxItems: MAX_ROWS }) }) }),
   KILL_TASK: Type.Object({ killTask: Type.Object({ frameworkId: Id, taskId: Id, agentId: Id }) }),
   TEARDOWN: Type.Object({ teardown: Type.Object({ frameworkId: Id }) }),
+  TRUST_REGISTRY: Type.Object({}),
   ERROR: ErrorBody,
 } as const;
 

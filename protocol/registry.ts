@@ -12,7 +12,16 @@ export const REGISTRY_VERSION = 1;
 const record = { schemaVersion: Type.Literal(REGISTRY_VERSION) };
 
 /** Who leads: its `epoch` is the number in every message, its stream sequence the fence of every write. Rule: EPO-1. */
-export const EpochRecord = Type.Object({ ...record, epoch: Natural, masterId: Id, name: Text(255) });
+export const EpochRecord = Type.Object({
+  ...record,
+  epoch: Natural,
+  masterId: Id,
+  name: Text(255),
+  /** Raised by each barrier of the term: the watch tells by it which one it has delivered. Rule: REG-7. */
+  barrier: Type.Optional(Natural),
+  /** The registry was seen to have gone back; kept by each leader until an operator trusts it again. Rule: EPO-5. */
+  inDoubt: Type.Optional(Type.Boolean()),
+});
 export type EpochRecord = Static<typeof EpochRecord>;
 
 export const AgentRecord = Type.Object({ ...record, agentId: Id, principal: Text(255), agentInfo: AgentInfo });
@@ -64,6 +73,12 @@ const CHECKS = {
   framework: check(FrameworkRecord),
   task: check(TaskRecord),
 } as const;
+
+/** Whether a record is of a version that this one does not know: then this one must not lead. Rule: REG-8. */
+export function isNewerRecord(value: unknown): boolean {
+  const version = (value as { schemaVersion?: unknown } | null | undefined)?.schemaVersion;
+  return typeof version === 'number' && version > REGISTRY_VERSION;
+}
 
 /** Reads a record from its key and decoded value. @throws RangeError for a key or value that this version does not know. */
 export function registryRecord(key: string, value: unknown): RegistryRecord {

@@ -40,7 +40,8 @@ export class EffectExecutor {
     const { world, speaker, send } = options;
     this.#outbound = new Outbound(world.transport, speaker);
     this.inbound = new Inbound({ cluster: speaker.cluster, log: world.log, metrics: world.metrics, onEvent: send });
-    this.#registrar = world.storage && new Registrar(world.storage, send);
+    const { storage, clock, log, metrics } = world;
+    this.#registrar = storage && new Registrar({ storage, clock, log, metrics, tell: send });
   }
 
   readonly endBatch = (): void => this.#registrar?.flush();
@@ -64,6 +65,10 @@ export class EffectExecutor {
       case 'releaseLease':
       case 'writeEpoch':
         return this.#compareAndSet(effect);
+      case 'raiseEpoch': {
+        const { epoch, inDoubt } = effect;
+        return need(this.#registrar, 'storage').raise({ epoch, ...(inDoubt && { inDoubt }) });
+      }
       case 'tell':
         return need(tell, 'sibling actors')(effect.actor, effect.event);
       case 'launchContainer': {
@@ -120,11 +125,13 @@ export class EffectExecutor {
     const { world, send } = this.#options;
     need(world.storage, 'storage').watch(
       bucket,
-      ({ key, value, revision }) => {
+      (entry) => {
+        const { key, value, revision } = entry;
         if (bucket === 'lease') {
           if (key === LEASE_KEY) send({ type: 'LEASE_ENTRY', revision, held: value !== undefined } as HostEvent);
           return;
         }
+        this.#registrar?.onEntry(entry);
         const decoded = value === undefined ? undefined : decodeValue(value);
         send({ type: 'REGISTRY_ENTRY', key, value: decoded, revision } as HostEvent);
       },
@@ -152,9 +159,10 @@ export class EffectExecutor {
     const storage = need(world.storage, 'storage');
     if (effect.type === 'writeEpoch') {
       const write = { key: EPOCH_KEY, value: encodeValue(effect.record) };
-      storage.compareAndSet('registry', write, effect.revision, undefined, (stored) =>
-        send({ type: 'EPOCH_ANSWERED', requestId: effect.requestId, ...stored } as HostEvent),
-      );
+      storage.compareAndSet('registry', write, effect.revision, undefined, (stored) => {
+        if (stored.outcome === 'stored') this.#registrar?.lead(effect.record, stored.revision);
+        send({ type: 'EPOCH_ANSWERED', requestId: effect.requestId, ...stored } as HostEvent);
+      });
     } else if (effect.type === 'takeLease') {
       const write = { key: LEASE_KEY, value: encodeValue({ name: speaker.principal }) };
       storage.compareAndSet('lease', write, effect.revision, effect.ttlMs, (stored) =>

@@ -10,6 +10,7 @@ import type { AgentMessage, MessageOf, Meta } from '../events.js';
 import { newLink } from '../link.js';
 import { isOldQuestion } from '../member.js';
 import { admitAgent } from './admission.js';
+import { missesTooMany } from './hearing.js';
 import { wantAllocation, withdrawOffers } from './offers.js';
 import { persist, type AgentRow, type MasterState, type TaskRow } from './master-state.js';
 import { beginSession, inviteAgent, toAgent, toScheduler } from './send.js';
@@ -133,7 +134,10 @@ function welcome(state: MasterState, agent: AgentRow, { meta, now }: Arrival, an
     if (task.killRequested !== undefined) effects.push(...forwardKill(state, task));
     const framework = state.frameworks.get(task.frameworkId);
     // Before the removal is stored it may still not come to be; once it is, the agents that are there are told.
-    if (framework?.removalStored === true) removed.add(task.frameworkId);
+    if (framework?.removalStored === true) {
+      // A fact of the registry alone, and the registry went back. Rule: EPO-5.
+      if (!state.registryInDoubt || !framework.recovered) removed.add(task.frameworkId);
+    }
     // One that the agent does not name is still unreachable here: the agent answers for it itself.
     else if (wasUnreachable && !isTerminal(task.state) && task.state !== 'TASK_UNREACHABLE')
       effects.push(...statusByMaster(state, task, task.state, 'REASON_AGENT_REREGISTERED', 'The agent is back.', now));
@@ -177,8 +181,7 @@ export function heartbeatAgents(state: MasterState, now: number): Effects {
   for (const agent of state.agents.values()) {
     if (agent.state !== 'REGISTERED' && agent.state !== 'RECOVERED') continue;
     // One that died with the last leader never comes: its tasks are not to wait for it for ever.
-    if (++agent.missedHeartbeats > state.config.timings.missedHeartbeats)
-      effects.push(...markUnreachable(state, agent, now));
+    if (missesTooMany(state, agent, now)) effects.push(...markUnreachable(state, agent, now));
     else if (agent.state === 'RECOVERED') effects.push(...inviteAgent(state, agent, now));
     else effects.push(toAgent(state, agent, 'PING', {}));
   }

@@ -5,6 +5,7 @@ import type { AgentMessage, InvalidMessage, MessageOf, SchedulerMessage, Stamp }
 import { onAccept } from './accept.js';
 import { admitFramework, refuse } from './admission.js';
 import { heartbeatAgents, onPong, onRegister, onReregister, onUnregister } from './agents.js';
+import { onRaiseDue, onStaleEpoch } from './doubt.js';
 import { heartbeatFrameworks, onFailoverDue, onSubscribe, teardown } from './frameworks.js';
 import { probe, renewLease, retryClaim, sendLoopback } from './leadership.js';
 import type { FrameworkRow, MasterState } from './master-state.js';
@@ -93,7 +94,7 @@ export function onAgentMessage(state: MasterState, event: AgentMessage): Effects
     case 'agent.UNREGISTER':
       return onUnregister(state, event);
     case 'agent.STALE_EPOCH':
-      return [{ type: 'count', metric: 'stale_epoch_told' }];
+      return onStaleEpoch(state, event);
     default:
       return unreachable(event);
   }
@@ -119,11 +120,13 @@ function onDue(state: MasterState, key: string, now: number): Effects {
   const id = key.slice(at + 1);
   switch (at < 0 ? key : key.slice(0, at)) {
     case 'probe':
-      return probe(state);
+      return probe(state, now);
     case 'claim':
       return retryClaim(state, now);
     case 'renew':
       return renewLease(state, now);
+    case 'raise':
+      return onRaiseDue(state);
     case 'loopback':
       return sendLoopback(state, now);
     case 'heartbeat':

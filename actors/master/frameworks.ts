@@ -9,6 +9,7 @@ import type { MessageOf, Meta, SchedulerMessage } from '../events.js';
 import { newLink } from '../link.js';
 import { askerOf, isOldQuestion } from '../member.js';
 import { refuse } from './admission.js';
+import { missesTooMany } from './hearing.js';
 import { persist, type FrameworkRow, type MasterState } from './master-state.js';
 import { discardOffers, wantAllocation } from './offers.js';
 import { beginSession, inviteScheduler, toAgent, toScheduler } from './send.js';
@@ -172,7 +173,7 @@ export function heartbeatFrameworks(state: MasterState, now: number): Effects {
   for (const framework of state.frameworks.values()) {
     if (framework.recovered && !framework.removed) effects.push(...inviteScheduler(state, framework, now));
     if (!framework.connected) continue;
-    if (++framework.missedHeartbeats > state.config.timings.missedHeartbeats) disconnect(state, framework, now);
+    if (missesTooMany(state, framework, now)) disconnect(state, framework, now);
     else effects.push(toScheduler(state, framework, 'HEARTBEAT', {}));
   }
   return effects;
@@ -195,7 +196,11 @@ export function awaitReturn(state: MasterState, framework: FrameworkRow, now: nu
 
 export function onFailoverDue(state: MasterState, frameworkId: string, now: number): Effects {
   const framework = state.frameworks.get(frameworkId);
-  return framework === undefined || framework.connected ? NOTHING : teardown(state, framework, now);
+  if (framework === undefined || framework.connected) return NOTHING;
+  if (!state.registryInDoubt) return teardown(state, framework, now);
+  // The registry went back: that nobody came may be its fault. Rule: EPO-5.
+  awaitReturn(state, framework, now);
+  return NOTHING;
 }
 
 /** Marks the framework as removed; when that is stored, its agents are told to kill what it runs. Rules: FRW-5, REG-3. */

@@ -1,9 +1,18 @@
-/** Who leads: probing, the lease, the claim of the epoch record, renewal and stepping down. Rules: TKO-1 to TKO-3, EPO-1 to EPO-3. */
+/** Who leads: probing, the lease, the claim of the epoch record, renewal and stepping down. Rules: TKO-1 to TKO-5, EPO-1 to EPO-6. */
 import { masterIdOf } from '../../protocol/ids.js';
-import { EPOCH_KEY, REGISTRY_VERSION, registryRecord, type EpochRecord } from '../../protocol/registry.js';
-import { log, NOTHING, publish, reply, type Effects } from '../effect.js';
+import {
+  EPOCH_KEY,
+  isNewerRecord,
+  REGISTRY_VERSION,
+  registryRecord,
+  type EpochRecord,
+} from '../../protocol/registry.js';
+import { log, NOTHING, publish, reply, type Effect, type Effects } from '../effect.js';
+import type { LeadingBody } from '../../protocol/master-api.js';
 import type { MessageOf, PeerMessage, ProbeMessage, StorageEvent, Stamp } from '../events.js';
-import type { MasterState } from './master-state.js';
+import { isOfTheFuture, onOwnEpochRecord } from './doubt.js';
+import { LOOPBACK_INTERVAL_MS, LOOPBACK_MAX_AGE_MS } from './hearing.js';
+import type { Asked, MasterState } from './master-state.js';
 
 /** The storage event of one type; several types may share a shape. */
 type Answered<T extends StorageEvent['type'], E = StorageEvent> = E extends { type: infer K }
@@ -15,13 +24,13 @@ type Answered<T extends StorageEvent['type'], E = StorageEvent> = E extends { ty
 /** How long a claim is tried again while the old leader's batch is in flight. */
 const CLAIM_TRIES_MS = 2_000;
 const CLAIM_RETRY_MS = 50;
-/** A loop-back older than this counts as silence. Rule: LNK-4. */
-const LOOPBACK_MAX_AGE_MS = 2_000;
-const LOOPBACK_INTERVAL_MS = 500;
+/** A lease that was not renewed for so much longer than it lives is one that its leader cannot renew. Rule: TKO-4. */
+const UNRENEWED_MARGIN_MS = 1_000;
+const ABDICATION_INTERVAL_MS = 1_000;
 
-function request(state: MasterState, kind: 'probe' | 'lease' | 'epoch'): number {
+function request(state: MasterState, kind: Asked['kind'], now: number): number {
   const requestId = ++state.requests;
-  state.expected.set(requestId, kind);
+  state.expected.set(requestId, { kind, atMs: now });
   return requestId;
 }
 
@@ -29,6 +38,10 @@ function request(state: MasterState, kind: 'probe' | 'lease' | 'epoch'): number 
 export const isLate = (state: MasterState, requestId: number): boolean => !state.expected.has(requestId);
 
 const isExpected = (state: MasterState, requestId: number): boolean => state.expected.delete(requestId);
+
+/** Whether a leader whose last confirmed renewal is so old cannot renew. */
+const isUnrenewed = (state: MasterState, renewedAgeMs: number): boolean =>
+  renewedAgeMs > state.config.timings.leaseTtlMs + UNRENEWED_MARGIN_MS;
 
 export function onStart(state: MasterState, { now }: Stamp): Effects {
   state.lease.changedAtMs = now;
@@ -52,9 +65,9 @@ function forgetWitnesses(state: MasterState): void {
   state.silentSinceMs = undefined;
 }
 
-export function probe(state: MasterState): Effects {
+export function probe(state: MasterState, now: number): Effects {
   const { probeTimeoutMs } = state.config.timings;
-  return [{ type: 'probe', requestId: request(state, 'probe'), timeoutMs: probeTimeoutMs }];
+  return [{ type: 'probe', requestId: request(state, 'probe', now), timeoutMs: probeTimeoutMs }];
 }
 
 /** Gathers witnesses of the leader's absence; {@link isLeaderAbsent} judges them. */
@@ -71,14 +84,35 @@ export function onProbed(state: MasterState, event: Answered<'PROBED'>): Effects
     state.absentSinceMs = undefined;
     state.absentCount = 0;
     state.silentSinceMs ??= event.now;
-  } else forgetWitnesses(state);
+  } else {
+    forgetWitnesses(state);
+    if (event.answer !== undefined) return askToAbdicate(state, event.answer, event.now);
+  }
   return NOTHING;
+}
+
+/**
+ * A leader that answers, and cannot renew. 1. Its server loses its way to the stream, ours has one. 2. It answers probes, so nothing
+ * deposes it, and can store nothing. 3. We have seen its lease expire, so our watch lives, and for longer than two renewals nobody took
+ * it: so we ask it to make way. If the stream itself was away, the leader renews in that time, and leads on. Rule: TKO-4.
+ */
+function askToAbdicate(state: MasterState, { renewedAgeMs, epoch }: LeadingBody, now: number): Effects {
+  const { freeSinceMs } = state.lease;
+  if (!state.caughtUp || state.newer.size > 0 || !isUnrenewed(state, renewedAgeMs)) return NOTHING;
+  if (freeSinceMs === undefined || now - freeSinceMs < state.config.timings.leaderSilentMs) return NOTHING;
+  if (now - state.abdicationAskedAtMs < ABDICATION_INTERVAL_MS) return NOTHING;
+  state.abdicationAskedAtMs = now;
+  const to = { row: 'masterMaster', parameters: { principal: state.config.name } } as const;
+  return [
+    log('warn', 'asking the leader to abdicate', { epoch, renewedAgeMs }),
+    publish(to, 'ABDICATE', { epoch }, { session: '0', epoch }),
+  ];
 }
 
 /** Three probes without a responder over the time that deposes; or silence while the lease has not moved either. Rule: TKO-1. */
 export function isLeaderAbsent(state: MasterState, now: number): boolean {
   const { leaderAbsentMs, leaderSilentMs } = state.config.timings;
-  if (!state.caughtUp || now < state.contendAtMs) return false;
+  if (!state.caughtUp || now < state.contendAtMs || state.newer.size > 0) return false;
   const renewedSince = (sinceMs: number): boolean => state.lease.held && state.lease.changedAtMs >= sinceMs;
   const { absentSinceMs, silentSinceMs } = state;
   if (absentSinceMs !== undefined && state.absentCount >= 3)
@@ -94,11 +128,14 @@ export function onLeaseEntry(state: MasterState, event: Answered<'LEASE_ENTRY'>)
   state.lease.revision = event.revision;
   state.lease.held = event.held;
   if (event.held) state.lease.changedAtMs = event.now;
+  state.lease.freeSinceMs = event.held ? undefined : (state.lease.freeSinceMs ?? event.now);
   return NOTHING;
 }
 
 /** Keeps the warm copy, and sees who holds the epoch record. Rule: EPO-1. */
 export function onRegistryEntry(state: MasterState, event: Answered<'REGISTRY_ENTRY'>): Effects {
+  if (isNewerRecord(event.value)) return onNewerRecord(state, event);
+  state.newer.delete(event.key);
   if (event.key !== EPOCH_KEY) {
     if (event.value === undefined) state.copy.delete(event.key);
     else state.copy.set(event.key, event.value);
@@ -110,6 +147,17 @@ export function onRegistryEntry(state: MasterState, event: Answered<'REGISTRY_EN
   return NOTHING;
 }
 
+/** Written by a newer version, which this one would misread: it stays standby and says so. Rule: REG-8. */
+function onNewerRecord(state: MasterState, { key, revision }: Answered<'REGISTRY_ENTRY'>): Effects {
+  const isFirst = state.newer.size === 0;
+  state.newer.add(key);
+  if (key === EPOCH_KEY) state.epochRevision = revision;
+  if (!isFirst) return NOTHING;
+  return [
+    log('error', 'the registry is of a newer version: this master does not lead until it is upgraded', { key, version: REGISTRY_VERSION }), // prettier-ignore
+  ];
+}
+
 export function onCaughtUp(state: MasterState): Effects {
   state.caughtUp = true;
   return NOTHING;
@@ -119,11 +167,14 @@ export function onCaughtUp(state: MasterState): Effects {
 export function takeLease(state: MasterState, { now }: Stamp): Effects {
   state.contendAtMs = now;
   const { leaseTtlMs: ttlMs } = state.config.timings;
-  return [{ type: 'takeLease', requestId: request(state, 'lease'), revision: state.lease.revision, ttlMs }];
+  return [{ type: 'takeLease', requestId: request(state, 'lease', now), revision: state.lease.revision, ttlMs }];
 }
 
 export function onLeaseTaken(state: MasterState, event: Answered<'LEASE_ANSWERED'>): Effects {
-  if (isExpected(state, event.requestId)) state.leaseRevision = event.revision;
+  const asked = state.expected.get(event.requestId);
+  if (asked === undefined || !isExpected(state, event.requestId)) return NOTHING;
+  state.leaseRevision = event.revision;
+  state.renewedAtMs = asked.atMs;
   return NOTHING;
 }
 
@@ -144,7 +195,12 @@ export function claimEpoch(state: MasterState, { now }: Stamp): Effects {
 }
 
 function sendClaim(state: MasterState, now: number): Effects {
-  const epoch = Math.max(state.epochRecord?.epoch ?? 0, state.epoch, Math.floor(now)) + 1;
+  const { epoch: stored = 0, inDoubt } = state.epochRecord ?? {};
+  const effects: Effect[] = [];
+  // Agents drop such a number too, and would drop every one above it. Rule: EPO-6.
+  const isFuture = isOfTheFuture(stored, now);
+  if (isFuture) effects.push(log('error', 'the registry names an epoch of the future', { epoch: stored }));
+  const epoch = Math.max(isFuture ? 0 : stored, state.epoch, Math.floor(now)) + 1;
   state.epoch = epoch;
   state.masterId = masterIdOf(epoch);
   const record: EpochRecord = {
@@ -152,8 +208,10 @@ function sendClaim(state: MasterState, now: number): Effects {
     epoch,
     masterId: state.masterId,
     name: state.config.name,
+    ...(inDoubt === true && { inDoubt }),
   };
-  return [{ type: 'writeEpoch', requestId: request(state, 'epoch'), record, revision: state.claimRevision }];
+  const requestId = request(state, 'epoch', now);
+  return [...effects, { type: 'writeEpoch', requestId, record, revision: state.claimRevision }];
 }
 
 /** A refusal that names no sequence means that the old leader's batch is in flight: try again for a while. Rule: TKO-2. */
@@ -165,7 +223,7 @@ export function onClaimBusy(state: MasterState, { now }: Stamp): Effects {
 export const retryClaim = (state: MasterState, now: number): Effects => sendClaim(state, now);
 
 export function onClaimed(state: MasterState, event: Answered<'EPOCH_ANSWERED'>): Effects {
-  if (isExpected(state, event.requestId)) state.fence = event.revision;
+  if (isExpected(state, event.requestId)) state.claimedRevision = event.revision;
   return NOTHING;
 }
 
@@ -180,16 +238,18 @@ export function onClaimLost(state: MasterState, { now, random }: Stamp): Effects
 
 /** Whether the watch has delivered our own epoch record, and with it all that was written before. Rule: REG-2. */
 export const hasOwnEpoch = (state: MasterState): boolean =>
-  state.epochRecord?.masterId === state.masterId && state.epochRevision === state.fence;
+  state.epochRecord?.masterId === state.masterId && state.epochRevision === state.claimedRevision;
 
-/** Whether another claimed the epoch after us, before our term began. */
-export const isOvertaken = (state: MasterState): boolean => state.epochRevision > state.fence;
+/** Whether another claimed the epoch after us, before our term began, or one of a newer version has written. Rules: REG-2, REG-8. */
+export const isOvertaken = (state: MasterState): boolean =>
+  state.epochRevision > state.claimedRevision || state.newer.size > 0;
 
 /** Called once when the term begins. */
 export function announce(state: MasterState, { now }: Stamp): Effects {
   const { name, timings } = state.config;
   state.electedAtMs = now;
   state.loopbackAtMs = now;
+  state.countedAtMs = now;
   state.deadlines.clear('probe');
   state.deadlines.set('renew', now + timings.leaseRenewalMs);
   state.deadlines.set('loopback', now);
@@ -219,12 +279,15 @@ export function renewLease(state: MasterState, now: number): Effects {
   if (state.leaseRevision === 0 && state.lease.held) return NOTHING;
   // Expired under us, with nobody else in it: what matters is the epoch record, so take it anew.
   const revision = state.leaseRevision === 0 ? state.lease.revision : state.leaseRevision;
-  return [{ type: 'takeLease', requestId: request(state, 'lease'), revision, ttlMs }];
+  return [{ type: 'takeLease', requestId: request(state, 'lease', now), revision, ttlMs }];
 }
 
 export function onRenewed(state: MasterState, event: Answered<'LEASE_ANSWERED'>): Effects {
-  if (!isExpected(state, event.requestId)) return NOTHING;
+  const asked = state.expected.get(event.requestId);
+  if (asked === undefined || !isExpected(state, event.requestId)) return NOTHING;
   state.leaseRevision = event.outcome === 'stored' ? event.revision : 0;
+  // As asked: the answer may have waited for us while the lease expired.
+  if (event.outcome === 'stored') state.renewedAtMs = Math.max(state.renewedAtMs, asked.atMs);
   if (event.outcome !== 'stored' && !state.lease.held) state.lease.revision = 0;
   return NOTHING;
 }
@@ -244,23 +307,53 @@ export function onLoopback(state: MasterState, { now, meta }: MessageOf<PeerMess
 /** Answers that we are there, and how well we hear. Rule: LNK-4. */
 export function onProbe(state: MasterState, event: ProbeMessage): Effects {
   const loopbackAgeMs = Math.max(0, Math.floor(event.now - state.loopbackAtMs));
-  const answer = { masterId: state.masterId, name: state.config.name, epoch: state.epoch, loopbackAgeMs };
+  const renewedAgeMs = Math.max(0, Math.floor(event.now - state.renewedAtMs));
+  const { masterId, epoch } = state;
+  const answer = { masterId, name: state.config.name, epoch, loopbackAgeMs, renewedAgeMs };
   return reply('probe', event.meta, 'LEADING', answer, state.epoch);
 }
 
 /** Only an epoch record of another, seen in our own watch, means that we are deposed. Rule: REG-2. */
 export function onEntryWhileLeading(state: MasterState, event: Answered<'REGISTRY_ENTRY'>): Effects {
   if (event.key !== EPOCH_KEY) return NOTHING;
-  onRegistryEntry(state, event);
-  if (state.epochRecord?.masterId !== state.masterId)
-    state.deposed = `${state.epochRecord?.name ?? 'nobody'} holds epoch ${state.epochRecord?.epoch ?? 0}`;
+  if (isNewerRecord(event.value)) state.epochRecord = undefined;
+  else onRegistryEntry(state, event);
+  const record = state.epochRecord;
+  if (record?.masterId !== state.masterId)
+    state.deposed = `${record?.name ?? 'nobody'} holds epoch ${record?.epoch ?? 0}`;
+  else if (record.epoch > state.epoch)
+    abdicate(state, `an agent has seen epoch ${record.epoch}: the registry went back`);
+  else return onOwnEpochRecord(state, record.inDoubt === true);
   return NOTHING;
 }
 
-/** Memory may run ahead of storage, so a write that did not happen discards the actor: the registry is read anew. Rule: REG-4. */
-export function onRefused(state: MasterState, event: Answered<'REGISTRY_REFUSED'>): Effects {
-  if (state.writes.delete(event.requestId)) state.deposed = 'a registry write was refused or its outcome is unknown';
+/** Makes way by itself: the actor is discarded, and the lease given back. Rule: REG-4. */
+function abdicate(state: MasterState, reason: string): void {
+  state.deposed ??= reason;
+  state.abdicated = true;
+}
+
+/** Memory runs ahead of what is stored, and what waits outgrows its bound. Rule: REG-4. */
+export function onLost(state: MasterState, event: Answered<'REGISTRY_LOST'>): Effects {
+  abdicate(state, event.reason);
   return NOTHING;
+}
+
+/** Another reaches the registry. Believed only if our own renewals say the same. Rule: TKO-4. */
+export function onAbdicate(state: MasterState, event: MessageOf<PeerMessage, 'peer.ABDICATE'>): Effects {
+  const { meta, body, now } = event;
+  if (meta.principal === state.config.name || body.epoch !== state.epoch) return NOTHING;
+  if (isUnrenewed(state, now - state.renewedAtMs))
+    abdicate(state, `the lease cannot be renewed, and ${meta.principal} reaches the registry`);
+  return NOTHING;
+}
+
+/** The actor is discarded: another process, or this one started anew, reads the registry from the beginning. */
+export function stepDown(state: MasterState): Effects {
+  const reason = state.deposed ?? 'another claimed the epoch';
+  const stop: Effect = { type: 'stop', restart: true, reason };
+  if (!state.abdicated) return [stop];
+  return [log('warn', 'abdicating', { reason }), { type: 'count', metric: 'abdicated' }, ...resign(state), stop];
 }
 
 /** An orderly end frees the lease, so that another leads at once. */

@@ -7,11 +7,12 @@ import type { Offer } from '../../protocol/offer.js';
 import type { Resources } from '../../protocol/resources.js';
 import type { EpochRecord } from '../../protocol/registry.js';
 import type { Task, TaskInfo, TaskState, TaskStatus } from '../../protocol/task.js';
-import { Deadlines } from '../deadlines.js';
+import { CountedDeadlines } from '../deadlines.js';
 import type { Effects, RegistryWrite } from '../effect.js';
 import type { Link } from '../link.js';
 import type { ActorState } from '../perform.js';
 import type { Allocator } from './allocator/allocator.js';
+import { isWallKey } from './hearing.js';
 
 export interface MasterConfig {
   /** Name of this master, which is its principal too. */
@@ -139,6 +140,7 @@ export interface OfferRow {
   readonly agentId: string;
   readonly role: string;
   readonly resources: Resources;
+  /** In counted time. Rule: DLN-1. */
   readonly madeAtMs: number;
 }
 
@@ -150,10 +152,19 @@ export interface LeaseView {
   revision: number;
   held: boolean;
   changedAtMs: number;
+  /** Since when the watch has shown that nobody holds it. */
+  freeSinceMs: number | undefined;
+}
+
+/** What was asked of the world, and when. */
+export interface Asked {
+  readonly kind: 'probe' | 'lease' | 'epoch';
+  readonly atMs: number;
 }
 
 export interface MasterState extends ActorState {
   readonly config: MasterConfig;
+  readonly deadlines: CountedDeadlines;
 
   // Leadership.
   /** Highest epoch seen. While leading: ours. */
@@ -164,8 +175,8 @@ export interface MasterState extends ActorState {
   /** The epoch record as last seen in the watch, and its revision. */
   epochRecord: EpochRecord | undefined;
   epochRevision: number;
-  /** Revision of our own epoch record: the fence of our writes. */
-  fence: number;
+  /** Revision at which our claim was stored. The fence of our writes begins there; where it goes is the registrar's. */
+  claimedRevision: number;
   readonly lease: LeaseView;
   /** Revision of the lease that we hold; 0 when we do not. */
   leaseRevision: number;
@@ -180,12 +191,29 @@ export interface MasterState extends ActorState {
   /** Revision of the epoch record that our claim was made upon. */
   claimRevision: number;
   loopbackAtMs: number;
+  /** When the last renewal of the lease that was confirmed was asked for. */
+  renewedAtMs: number;
+  /** Until when time has been counted; `undefined` outside a term. Rule: DLN-1. */
+  countedAtMs: number | undefined;
+  isDeaf: boolean;
+  abdicationAskedAtMs: number;
   /** Why this master must not lead on; set once, and the chart leaves `leading`. */
   deposed: string | undefined;
+  /** It makes way by itself: the lease is ours to give back. */
+  abdicated: boolean;
+  /** Keys whose records a newer version wrote. Rule: REG-8. */
+  readonly newer: Set<string>;
+
+  // A registry that went back. Rule: EPO-5.
+  registryInDoubt: boolean;
+  /** The higher epochs that agents have told, by principal. */
+  readonly toldEpochs: Map<string, number>;
+  futureEpochSeen: boolean;
+  readonly trustAnswers: (() => Effects)[];
 
   // Requests to the world: a late answer carries an old number and is ignored.
   requests: number;
-  readonly expected: Map<number, 'probe' | 'lease' | 'epoch'>;
+  readonly expected: Map<number, Asked>;
   readonly writes: Map<number, AfterStored>;
 
   /** The registry as watched, raw; a standby's warm copy. Emptied when the term begins. */
@@ -206,15 +234,15 @@ export interface MasterState extends ActorState {
 export function newMasterState(config: MasterConfig): MasterState {
   return {
     config,
-    deadlines: new Deadlines(),
+    deadlines: new CountedDeadlines(isWallKey),
     announcedMs: undefined,
     epoch: 0,
     masterId: '',
     electedAtMs: 0,
     epochRecord: undefined,
     epochRevision: 0,
-    fence: 0,
-    lease: { revision: 0, held: false, changedAtMs: 0 },
+    claimedRevision: 0,
+    lease: { revision: 0, held: false, changedAtMs: 0, freeSinceMs: undefined },
     leaseRevision: 0,
     caughtUp: false,
     absentSinceMs: undefined,
@@ -224,7 +252,17 @@ export function newMasterState(config: MasterConfig): MasterState {
     claimUntilMs: 0,
     claimRevision: 0,
     loopbackAtMs: 0,
+    renewedAtMs: 0,
+    countedAtMs: undefined,
+    isDeaf: false,
+    abdicationAskedAtMs: -Infinity,
     deposed: undefined,
+    abdicated: false,
+    newer: new Set(),
+    registryInDoubt: false,
+    toldEpochs: new Map(),
+    futureEpochSeen: false,
+    trustAnswers: [],
     requests: 0,
     expected: new Map(),
     writes: new Map(),
@@ -249,7 +287,7 @@ export function newMasterState(config: MasterConfig): MasterState {
 export function persist(state: MasterState, writes: readonly RegistryWrite[], then: AfterStored): Effects {
   const requestId = ++state.requests;
   state.writes.set(requestId, then);
-  return [{ type: 'persist', requestId, fence: state.fence, writes }];
+  return [{ type: 'persist', requestId, writes }];
 }
 
 export { type RegistryWrite };

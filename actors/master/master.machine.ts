@@ -44,8 +44,8 @@ export const masterMachine = masterSetup.createMachine({
     },
     recovering: {
       always: [
-        { guard: 'hasOwnEpoch', target: 'leading' },
         { guard: 'isOvertaken', target: 'deposed' },
+        { guard: 'hasOwnEpoch', target: 'leading' },
       ],
     },
     leading: {
@@ -55,7 +55,7 @@ export const masterMachine = masterSetup.createMachine({
       on: {
         REGISTRY_ENTRY: { actions: 'entryWhileLeading' },
         REGISTRY_STORED: { actions: 'stored' },
-        REGISTRY_REFUSED: { actions: 'refused' },
+        REGISTRY_LOST: { actions: 'lost' },
         LEASE_ANSWERED: { actions: 'leaseRenewed' },
         'scheduler.INVALID': { actions: 'invalidCall' },
         'operator.INVALID': { actions: 'invalidCall' },
@@ -63,10 +63,11 @@ export const masterMachine = masterSetup.createMachine({
         'agent.*': { actions: 'agentMessage' },
         'operator.*': { actions: 'operatorCall' },
         'peer.LOOPBACK': { actions: 'loopback' },
+        'peer.ABDICATE': { actions: 'abdicationAsked' },
         'probe.PROBE': { actions: 'probeAsked' },
       },
     },
-    deposed: { entry: 'restart', type: 'final' },
+    deposed: { entry: 'stepDown', type: 'final' },
     stopped: { entry: 'stop', type: 'final' },
   },
 });

@@ -17,6 +17,7 @@ import type {
 } from '../events.js';
 import { performer, type Batch } from '../perform.js';
 import { onAgentMessage, onInvalidCall, onSchedulerCall, onStored, onTick } from './calls.js';
+import { countTime } from './hearing.js';
 import * as leadership from './leadership.js';
 import { newMasterState, type MasterConfig, type MasterState } from './master-state.js';
 import { onOperatorCall } from './operator.js';
@@ -35,11 +36,16 @@ export type MasterEvent =
   | PeerMessage
   | ProbeMessage;
 
-const perform = performer<MasterState, MasterEvent>();
+const performed = performer<MasterState, MasterEvent>();
 
-const stop =
-  (restart: boolean) =>
-  (state: MasterState): Effects => [{ type: 'stop', restart, reason: state.deposed ?? 'asked to stop' }];
+/** Every decision of a term is made in time that has been counted. Rule: DLN-1. */
+const perform = <T extends MasterEvent = MasterEvent>(decide: (state: MasterState, event: T) => Effects) =>
+  performed<T>((state, event) => {
+    countTime(state, event.now);
+    return decide(state, event);
+  });
+
+const stop = (): Effects => [{ type: 'stop', restart: false, reason: 'asked to stop' }];
 
 export const masterSetup = setup({
   types: {} as {
@@ -78,16 +84,17 @@ export const masterSetup = setup({
     leaseRenewed: perform(leadership.onRenewed),
     entryWhileLeading: perform(leadership.onEntryWhileLeading),
     stored: perform<Stamp & { type: 'REGISTRY_STORED'; requestId: number } & MasterEvent>(onStored),
-    refused: perform(leadership.onRefused),
+    lost: perform(leadership.onLost),
     schedulerCall: perform(onSchedulerCall),
     invalidCall: perform(onInvalidCall),
     agentMessage: perform(onAgentMessage),
     operatorCall: perform(onOperatorCall),
     loopback: perform(leadership.onLoopback),
+    abdicationAsked: perform(leadership.onAbdicate),
     probeAsked: perform(leadership.onProbe),
     resign: perform(leadership.resign),
-    stop: perform(stop(false)),
-    restart: perform(stop(true)),
+    stop: perform(stop),
+    stepDown: perform(leadership.stepDown),
   },
 });
 

@@ -56,7 +56,15 @@ function makeOffer(
     ...(info.attributes && { attributes: info.attributes }),
     ...(info.domain && { domain: info.domain }),
   };
-  const row: OfferRow = { offer, offerId, frameworkId, agentId, role, resources, madeAtMs: now };
+  const row: OfferRow = {
+    offer,
+    offerId,
+    frameworkId,
+    agentId,
+    role,
+    resources,
+    madeAtMs: state.deadlines.counted(now),
+  };
   state.offers.set(offerId, row);
   framework.offers.set(offerId, row);
   agent.offers.set(offerId, row);
@@ -96,12 +104,13 @@ export function onOfferDue(state: MasterState, offerId: string, now: number): Ef
   const row = state.offers.get(offerId);
   if (row === undefined) return NOTHING;
   const { offerMaxMs, offerLeaseMs } = state.config.timings;
-  const isOld = now - row.madeAtMs >= offerMaxMs;
+  const ageMs = state.deadlines.counted(now) - row.madeAtMs;
+  const isOld = ageMs >= offerMaxMs;
   if (isOld || state.allocator.isWanted(row.agentId, row.frameworkId, now)) {
     // As if it had been declined without a filter: who sits on offers holds nothing else, and would be offered the same again.
     return withdrawOffers(state, [row], now, { role: row.role, nowMs: now, untilMs: now });
   }
-  state.deadlines.set(`offer:${offerId}`, Math.min(row.madeAtMs + offerMaxMs, now + offerLeaseMs / 10));
+  state.deadlines.set(`offer:${offerId}`, now + Math.min(offerMaxMs - ageMs, offerLeaseMs / 10));
   return NOTHING;
 }
 

@@ -6,6 +6,7 @@ import type { Resource } from '../../protocol/resource.js';
 import { reply, type Effects } from '../effect.js';
 import type { MessageOf, OperatorMessage } from '../events.js';
 import { unreachable } from '../invariant.js';
+import { trustRegistry } from './doubt.js';
 import { teardown } from './frameworks.js';
 import type { AgentRow, FrameworkRow, MasterState, OfferRow, TaskRow } from './master-state.js';
 import { requestKill, viewTask } from './tasks.js';
@@ -42,15 +43,17 @@ export function onOperatorCall(state: MasterState, event: OperatorMessage): Effe
       return onKillTask(state, event);
     case 'operator.TEARDOWN':
       return onTeardown(state, event);
+    case 'operator.TRUST_REGISTRY':
+      return trustRegistry(state, () => answer('TRUST_REGISTRY', {}));
     default:
       return unreachable(event);
   }
 }
 
 function viewMaster(state: MasterState) {
-  const { config, masterId, epoch, electedAtMs } = state;
+  const { config, masterId, epoch, electedAtMs, registryInDoubt } = state;
   const masterInfo = { id: masterId, hostname: config.hostname, version: config.version, pid: config.name };
-  return { getMaster: { masterInfo, epoch, electedTime: time(electedAtMs) } };
+  return { getMaster: { masterInfo, epoch, electedTime: time(electedAtMs), registryInDoubt } };
 }
 
 /** What is not stored yet may still not come to be: views skip it. Rule: REG-3. */

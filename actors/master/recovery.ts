@@ -1,7 +1,7 @@
 /** The beginning of a term: rows from the registry's copy, then a word to everybody. Rules: REG-2, LCH-3, FRW-4. */
 import { registryRecord, type AgentRecord, type FrameworkRecord, type TaskRecord } from '../../protocol/registry.js';
 import { Resources } from '../../protocol/resources.js';
-import type { Effects } from '../effect.js';
+import { log, type Effects } from '../effect.js';
 import type { Stamp } from '../events.js';
 import { inviteAgents, newAgentRow } from './agents.js';
 import { awaitReturn, newFrameworkRow, removeIfDone } from './frameworks.js';
@@ -9,6 +9,7 @@ import { announce } from './leadership.js';
 import { newTaskRow, type MasterState } from './master-state.js';
 
 export function beginTerm(state: MasterState, event: Stamp): Effects {
+  state.registryInDoubt = state.epochRecord?.inDoubt === true;
   const tasks: TaskRecord[] = [];
   for (const [key, value] of state.copy) {
     const record = registryRecord(key, value);
@@ -22,7 +23,10 @@ export function beginTerm(state: MasterState, event: Stamp): Effects {
   // further task will end and ask for the deletion: the new leader asks for it itself.
   const done = [...state.frameworks.keys()].flatMap((frameworkId) => removeIfDone(state, frameworkId));
   state.deadlines.set('heartbeat', event.now + state.config.timings.heartbeatIntervalMs);
-  return [...announce(state, event), ...inviteAgents(state, event.now), ...done];
+  const alarm = state.registryInDoubt
+    ? [log('error', 'the registry went back: nothing is torn down until it is trusted')]
+    : [];
+  return [...announce(state, event), ...alarm, ...inviteAgents(state, event.now), ...done];
 }
 
 function recoverAgent(state: MasterState, { agentId, principal, agentInfo }: AgentRecord): void {

@@ -131,7 +131,7 @@ test('ACT-1: an effect for which the role has no port is a fault of its composit
   const wants: Effect[] = [
     { type: 'follow', bucket: 'lease' },
     { type: 'probe', requestId: 1, timeoutMs: 1 },
-    { type: 'persist', requestId: 1, fence: 1, writes: [] },
+    { type: 'persist', requestId: 1, writes: [] },
     { type: 'signalContainer', containerId: 'x', signal: 'SIGTERM' },
     { type: 'tell', actor: 'agent', event: { type: 'E' } },
   ];
@@ -142,7 +142,7 @@ test('LNK-5 LNK-4: probes, and the answers to those of others, go over a connect
   const { run, calls, sent } = ports();
   t.deepEqual(run({ type: 'listen', row: 'probe' }), ['probes subscribe _tepui_leader.tepui']);
   t.deepEqual(run({ type: 'probe', requestId: 4, timeoutMs: 400 }), ['probes request _tepui_leader.tepui PROBE 400']);
-  const body = { masterId: 'x', name: 'm2', epoch: 7, loopbackAgeMs: 3 };
+  const body = { masterId: 'x', name: 'm2', epoch: 7, loopbackAgeMs: 3, renewedAgeMs: 4 };
   const answer = (type: string, given: object): Answer => {
     const head = { type, sender: 'm2', session: '0', epoch: 7, id: 'a', body: given };
     return { outcome: 'answered', data: encodeMessage(head, () => 0)[0] as Uint8Array };
@@ -198,12 +198,32 @@ test('TKO-3: what the watch delivers is told in its order, a deletion without a 
 });
 
 test('REG-1: writes wait for the end of their batch', (t) => {
-  const { run, executor, asked } = ports();
-  const persist = (requestId: number): Effect => ({ type: 'persist', requestId, fence: 9, writes: [{ key: `task.${requestId}` }] }); // prettier-ignore
+  const { run, executor, asked, calls } = ports();
+  const persist = (requestId: number): Effect => ({ type: 'persist', requestId, writes: [{ key: `task.${requestId}` }] }); // prettier-ignore
+  const record = { schemaVersion: 1 as const, epoch: 7, masterId: '7', name: 'm1' };
+  run({ type: 'writeEpoch', requestId: 9, revision: 5, record });
+  calls.stored[0]?.({ outcome: 'stored', revision: 9 });
   t.deepEqual(run(persist(1)), []);
   t.deepEqual(run(persist(2)), []);
   executor.endBatch();
   t.deepEqual(asked, ['commit epoch 9 2']);
+});
+
+test('REG-7 EPO-5: the watch’s entries reach the registrar, and a raised epoch goes out by it', (t) => {
+  const { run, executor, asked, calls } = ports();
+  const record = { schemaVersion: 1 as const, epoch: 7, masterId: '7', name: 'm1' };
+  run({ type: 'follow', bucket: 'registry' });
+  run({ type: 'writeEpoch', requestId: 9, revision: 5, record });
+  calls.stored[0]?.({ outcome: 'stored', revision: 9 });
+  const raise = (epoch: number, inDoubt: boolean): string[] => {
+    run({ type: 'raiseEpoch', epoch, inDoubt });
+    executor.endBatch();
+    return asked.filter((each) => each.startsWith('set'));
+  };
+  t.deepEqual(raise(8, true), ['set registry epoch value 9 undefined']);
+  t.deepEqual(raise(9, false), [], 'while the barrier is under way');
+  calls.entries[0]?.({ key: 'epoch', value: encodeValue({ ...record, epoch: 8, inDoubt: true, barrier: 1 }), revision: 12 }); // prettier-ignore
+  t.deepEqual(asked.filter((each) => each.startsWith('set')), ['set registry epoch value 12 undefined']); // prettier-ignore
 });
 
 test('AGT-5: a file or a listing is answered, one that is not there with UNKNOWN_PATH', (t) => {

@@ -50,6 +50,10 @@ export class MasterKit extends ActorKit<typeof masterMachine> {
   readonly registry = new Map<string, unknown>();
   #peers = 0;
   #instances = 0;
+  /** Whether its control connection lives: it hears its own loop-back. */
+  hears = true;
+  /** Whether JetStream answers: its lease is renewed while it leads. */
+  renews = true;
 
   nextInstance(): string {
     return `i${++this.#instances}`;
@@ -62,6 +66,13 @@ export class MasterKit extends ActorKit<typeof masterMachine> {
   override send(event: { readonly type: string }): Effect[] {
     const effects = super.send(event);
     this.#unanswered.push(...ofType(effects, 'persist'));
+    if (this.hears && published(effects, 'LOOPBACK').length > 0)
+      super.send({ type: 'peer.LOOPBACK', meta: meta({ principal: this.state.config.name }), body: {} } as never);
+    const [renewal] = ofType(effects, 'takeLease');
+    if (this.renews && renewal !== undefined && this.value === 'leading') {
+      const { requestId, revision } = renewal;
+      super.send({ type: 'LEASE_ANSWERED', requestId, outcome: 'stored', revision } as never);
+    }
     return effects;
   }
 
@@ -144,13 +155,6 @@ export class MasterKit extends ActorKit<typeof masterMachine> {
       else this.registry.set(key, record);
     }
     return this.send({ type: 'REGISTRY_STORED', requestId: persist.requestId } as never);
-  }
-
-  /** The registry refuses the oldest write. */
-  refuseOne(): Effect[] {
-    const persist = this.#unanswered.shift();
-    if (persist === undefined) throw new Error('nothing waits for the registry');
-    return this.send({ type: 'REGISTRY_REFUSED', requestId: persist.requestId } as never);
   }
 
   has(kind: Exclude<RegistryKind, 'epoch'>, id: string): boolean {

@@ -1,5 +1,5 @@
 /**
- * EPO-1: no two masters act under one epoch, and the stored epochs grow.
+ * EPO-1: no two masters act under one epoch, and the stored epochs grow; within one only its leader's barriers do.
  * EPO-2: for a receiver epochs never go down: what comes with a lower one has no effect.
  */
 import type { SimNode } from '../../../runtime/sim/sim-node.js';
@@ -8,7 +8,7 @@ import { isMessage, type Checker, type Scene, type Step } from './checker.js';
 export function epochs(scene: Scene): Checker {
   const owners = new Map<number, string>();
   const seen = new Map<SimNode, number>();
-  let stored = 0;
+  let stored = { epoch: 0, barrier: 0 };
   return {
     rules: ['EPO-1', 'EPO-2'],
     onStart: (node) => seen.set(node, 0),
@@ -21,9 +21,10 @@ export function epochs(scene: Scene): Checker {
     },
     onStored: ({ bucket, key }) => {
       if (bucket !== 'registry' || key !== 'epoch') return;
-      const { epoch } = scene.registry.get(key) as { epoch: number };
-      if (epoch <= stored) scene.fail('EPO-1', `epoch ${epoch} is stored after ${stored}`);
-      stored = epoch;
+      const { epoch, barrier = 0 } = scene.registry.get(key) as { epoch: number; barrier?: number };
+      if (epoch < stored.epoch || (epoch === stored.epoch && barrier <= stored.barrier))
+        scene.fail('EPO-1', `epoch ${epoch} (${barrier}) is stored after ${stored.epoch} (${stored.barrier})`);
+      stored = { epoch, barrier };
     },
     onStep: ({ node, event, effects }: Step) => {
       if (node.role === 'master' || !isMessage(event) || event.type.startsWith('operator.')) return;

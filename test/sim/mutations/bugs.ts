@@ -54,7 +54,7 @@ export const BUGS: readonly Bug[] = [
     'master: an epoch is used again',
     'EPO-1',
     'actors/master/leadership.ts',
-    'Math.max(state.epochRecord?.epoch ?? 0, state.epoch, Math.floor(now)) + 1',
+    'Math.max(isFuture ? 0 : stored, state.epoch, Math.floor(now)) + 1',
     '(state.epochRecord?.epoch ?? 1)',
   ),
   {
@@ -62,14 +62,14 @@ export const BUGS: readonly Bug[] = [
     rule: 'REG-1',
     patches: [
       {
-        file: 'actors/master/master-state.ts',
-        search: 'requestId, fence: state.fence, writes',
-        replace: 'requestId, fence: state.epochRevision, writes',
+        file: 'runtime/registrar.ts',
+        search: 'if (masterId !== this.#record?.masterId) return this.#end();',
+        replace: '',
       },
       {
         file: 'actors/master/leadership.ts',
-        search: 'if (state.epochRecord?.masterId !== state.masterId)\n',
-        replace: "if (state.masterId === '')\n",
+        search: 'if (record?.masterId !== state.masterId)\n',
+        replace: "if (record === undefined || state.masterId === '')\n",
       },
     ],
   },
@@ -239,7 +239,14 @@ export const BUGS: readonly Bug[] = [
     'registrar: a write without an answer counts as stored',
     'REG-3',
     'runtime/registrar.ts',
-    "if (outcome === 'stored') {",
-    "if (outcome !== 'busy') {",
+    "if (outcome === 'stored') return this.#settle",
+    "if (outcome !== 'busy') return this.#settle",
+  ),
+  one(
+    'registrar: what the watch has not delivered by the barrier counts as stored',
+    'REG-3',
+    'runtime/registrar.ts',
+    'this.#pending.filter((decision) => !this.#hasHappened(decision))',
+    'this.#pending.filter(() => false)',
   ),
 ];
