@@ -271,7 +271,7 @@ test('NAT-5: a stream that is gone, or another one, ends the watch', async (t) =
   t.deepEqual([seen.entries.length, fatal.length], [1, 1]);
 });
 
-test.serial('NAT-5: a watch that was away for half of a marker’s life ends', async (t) => {
+test.serial('NAT-5 REG-5: a watch that was away for half of a marker’s life ends', async (t) => {
   const { storage, fatal } = await newWorld(t);
   const seen = follow(storage);
   await harness.settle(() => seen.caughtUp === 1);
