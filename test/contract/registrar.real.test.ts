@@ -10,15 +10,22 @@ import { systemClock } from '../../runtime/node/system-clock.js';
 import type { Stored } from '../../runtime/ports.js';
 import { Registrar } from '../../runtime/registrar.js';
 import { called, realHarness } from './harness.js';
-import { connectAs, connectMaster, masterOf, memoryLog, provisionAs, ROOT, startServerOf } from './real-nats.js';
+import {
+  connectAs,
+  connectMaster,
+  masterOf,
+  memoryLog,
+  provisionAs,
+  ROOT,
+  startLastingServers,
+  startServerOf,
+} from './real-nats.js';
 
 const harness = realHarness();
 const EPOCH: EpochRecord = { schemaVersion: 1, epoch: 5, masterId: '5', name: 'm1' };
 const agentInfo = { hostname: 'h' };
 
-async function newRegistrar(t: ExecutionContext) {
-  const server = await startServerOf(['c']);
-  t.teardown(() => server.remove());
+async function newRegistrar(t: ExecutionContext, server: { readonly url: string }) {
   await provisionAs(server, 'c');
   const log = memoryLog();
   const fatal: Error[] = [];
@@ -61,7 +68,7 @@ async function newRegistrar(t: ExecutionContext) {
   const claim = await called<Stored>(harness, (done) => storage.compareAndSet('registry', write, 0, undefined, done));
   registrar.lead(EPOCH, claim.revision);
   const manager = await jetstreamManager(administrator);
-  return { server, storage, registrar, told, counted, seen, fatal, manager };
+  return { storage, registrar, told, counted, seen, fatal, manager };
 }
 
 const lastSequence = async (manager: JetStreamManager): Promise<number> =>
@@ -76,45 +83,76 @@ const decision = (requestId: number, records: number): { requestId: number; writ
   }),
 });
 
+type World = Awaited<ReturnType<typeof newRegistrar>>;
+
+/** Writes all the while that `outage` goes on; then each decision must be told once, and each record be written once. */
+async function requireOnce(
+  t: ExecutionContext,
+  world: World,
+  most: number,
+  outage: () => Promise<void>,
+): Promise<void> {
+  const { registrar, told, counted, seen, fatal, manager } = world;
+  let asked = 0;
+  let records = 0;
+  const ask = (): void => {
+    const count = 1 + (asked % most);
+    registrar.add({ type: 'persist', ...decision(++asked, count) });
+    records += count;
+    registrar.flush();
+  };
+  const writing = setInterval(() => Array.from({ length: 3 }, ask), 5);
+  t.teardown(() => clearInterval(writing));
+  for (let outages = 0; outages < 2; outages++) {
+    await harness.settle(() => told.length > asked / 2);
+    await outage();
+    await harness.settle(300);
+  }
+  clearInterval(writing);
+  await harness.settle(() => told.length >= asked);
+  await harness.settle(() => [...seen.keys()].length === records + 1);
+  t.deepEqual([...told].sort((a, b) => a - b), Array.from({ length: asked }, (_, at) => at + 1)); // prettier-ignore
+  const { barrier = 0, ...epoch } = seen.get(EPOCH_KEY) as EpochRecord;
+  t.deepEqual(epoch, EPOCH);
+  t.true(barrier >= 1 && (counted.get('registry_barrier') ?? 0) >= barrier);
+  // Each entry of the stream has a sequence of its own: the claim, the barriers, and each record once.
+  t.is(await lastSequence(manager), 1 + barrier + records);
+  t.deepEqual(fatal, []);
+  t.log(`${asked} decisions, ${barrier} barriers, ${counted.get('registry_writes_sent_again')} sent again`);
+}
+
 for (const [kind, most] of [
   ['single writes', 1],
   ['batches', 3],
-] as const)
+] as const) {
   // prettier-ignore
   test(`REG-7 NAT-6: ${kind} in flight while the server stops for seconds happen once each, and are told`, async (t) => {
-    const { server, registrar, told, counted, seen, fatal, manager } = await newRegistrar(t);
-    let asked = 0;
-    let records = 0;
-    const ask = (): void => {
-      const count = 1 + (asked % most);
-      registrar.add({ type: 'persist', ...decision(++asked, count) });
-      records += count;
-      registrar.flush();
-    };
-    const writing = setInterval(() => Array.from({ length: 3 }, ask), 5);
-    t.teardown(() => clearInterval(writing));
-    for (const stoppedMs of [2_600, 3_400]) {
-      await harness.settle(() => told.length > asked / 2);
+    const server = await startServerOf(['c']);
+    t.teardown(() => server.remove());
+    const world = await newRegistrar(t, server);
+    await requireOnce(t, world, most, async () => {
       process.kill(server.pid, 'SIGSTOP');
-      await harness.settle(stoppedMs);
+      await harness.settle(2_600);
       process.kill(server.pid, 'SIGCONT');
-      await harness.settle(300);
-    }
-    clearInterval(writing);
-    await harness.settle(() => told.length >= asked);
-    await harness.settle(() => [...seen.keys()].length === records + 1);
-    t.deepEqual([...told].sort((a, b) => a - b), Array.from({ length: asked }, (_, at) => at + 1)); // prettier-ignore
-    const { barrier = 0, ...epoch } = seen.get(EPOCH_KEY) as EpochRecord;
-    t.deepEqual(epoch, EPOCH);
-    t.true(barrier >= 1 && counted.get('registry_barrier') === barrier);
-    // Each entry of the stream has a sequence of its own: the claim, the barriers, and each record once.
-    t.is(await lastSequence(manager), 1 + barrier + records);
-    t.deepEqual(fatal, []);
-    t.log(`${asked} decisions, ${barrier} barriers, ${counted.get('registry_writes_sent_again')} sent again`);
+    });
   });
 
+  test(`REG-7 NAT-6: ${kind} in flight while the server dies and comes back happen once each, and are told`, async (t) => {
+    const servers = await startLastingServers(1, ['c']);
+    t.teardown(() => servers.remove());
+    const world = await newRegistrar(t, servers);
+    await requireOnce(t, world, most, async () => {
+      await servers.kill(0);
+      await harness.settle(300);
+      await servers.start(0);
+    });
+  });
+}
+
 test('REG-2 REG-7: the barrier of a deposed leader is refused, whatever it was about to settle', async (t) => {
-  const { server, registrar, storage, told, seen, manager } = await newRegistrar(t);
+  const server = await startServerOf(['c']);
+  t.teardown(() => server.remove());
+  const { registrar, storage, told, seen, manager } = await newRegistrar(t, server);
   process.kill(server.pid, 'SIGSTOP');
   registrar.add({ type: 'persist', ...decision(1, 2) });
   registrar.flush();
