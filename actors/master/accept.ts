@@ -13,12 +13,12 @@ import {
   type FrameworkRow,
   type MasterState,
   type OfferRow,
-  type Stored,
   type TaskRow,
 } from './master-state.js';
 import { dropOffer, gatherAllocation, refusal } from './offers.js';
 import { removeIfDone } from './frameworks.js';
-import { toAgent, toScheduler } from './send.js';
+import { toAgentOf, toScheduler } from './send.js';
+import type { Stored } from './stored.js';
 import { complete, forwardKill, viewTask } from './tasks.js';
 import { taskError, taskResources, tasksOf } from './validation.js';
 
@@ -140,7 +140,7 @@ function launch(walk: Walk, info: TaskInfo): Effects {
   framework.tasks.set(task.taskId, task);
   agent.tasks.set(task.launchId, task);
   const write = { key: registryKey('task', task.launchId), record: recordOf(task) };
-  return persist(state, [write], (current) => onTaskStored(current, task, walk.cause));
+  return persist(state, [write], (current, _now, { stored }) => onTaskStored(current, stored(task), walk.cause));
 }
 
 function taskRowOf(
@@ -160,7 +160,6 @@ function taskRowOf(
     labels: info.labels,
     killPolicy: info.killPolicy,
     info,
-    stored: false,
   });
 }
 
@@ -180,9 +179,7 @@ function recordOf(task: TaskRow): TaskRecord {
 }
 
 /** The registry has the row: only now may the agent hear of it. Rule: REG-3. */
-function onTaskStored(state: MasterState, row: TaskRow, cause: string): Effects {
-  row.stored = true;
-  const task = row as Stored<TaskRow>;
+function onTaskStored(state: MasterState, task: Stored<TaskRow>, cause: string): Effects {
   const framework = state.frameworks.get(task.frameworkId);
   if (framework === undefined || framework.removed) return dropUnsent(state, task);
   const agent = state.agents.get(task.agentId);
@@ -202,7 +199,7 @@ function runTask(
   const body = { frameworkId, frameworkInfo: framework.info, task: info as TaskInfo, launchId };
   // From here on the agent has it: what RUN_TASK carried is not kept here.
   task.info = undefined;
-  return toAgent(state, agent, 'RUN_TASK', body, cause);
+  return toAgentOf(task, state, agent, 'RUN_TASK', body, cause);
 }
 
 /** The framework was torn down while the row was on its way: nobody has heard of the task, so the row just goes. */

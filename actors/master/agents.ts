@@ -13,7 +13,8 @@ import { admitAgent } from './admission.js';
 import { missesTooMany } from './hearing.js';
 import { wantAllocation, withdrawOffers } from './offers.js';
 import { persist, type AgentRow, type MasterState, type TaskRow } from './master-state.js';
-import { beginSession, inviteAgent, toAgent, toScheduler } from './send.js';
+import { beginSession, inviteAgent, toAgent, toAgentOf, toScheduler } from './send.js';
+import { isRemoved, isStored, type Removed, type Stored } from './stored.js';
 import { forwardKill, moveTask, statusByMaster } from './tasks.js';
 
 type Register = MessageOf<AgentMessage, 'agent.REGISTER'>;
@@ -26,6 +27,7 @@ export function newAgentRow(agentId: string, principal: string, info: AgentInfo)
     info,
     version: '',
     state: 'RECOVERED',
+    stored: false,
     total: Resources.of(info.resources ?? []),
     tasks: new Map(),
     offers: new Map(),
@@ -94,33 +96,36 @@ function admitAndAnswer(
     state.agentsByPrincipal.set(meta.principal, agent);
     if (before !== undefined) replaced = markUnreachable(state, before, arrival.now);
   }
-  const settle = (): Effects => welcome(state, agent, arrival, answer);
   agent.version = version;
   agent.arrivalId = meta.id;
-  if (!isNew && JSON.stringify(agent.info) === JSON.stringify(agentInfo)) return settle();
+  if (isStored(agent) && JSON.stringify(agent.info) === JSON.stringify(agentInfo))
+    return welcome(state, agent, arrival, answer);
   agent.info = agentInfo;
   const back = agent.state;
   if (isNew) agent.state = 'ADMITTING';
   const record: AgentRecord = { schemaVersion: REGISTRY_VERSION, agentId, principal: meta.principal, agentInfo };
-  const admission = persist(state, [{ key: registryKey('agent', agentId), record }], () => {
+  const admission = persist(state, [{ key: registryKey('agent', agentId), record }], (_state, _now, { stored }) => {
     if (agent.state === 'ADMITTING') agent.state = back;
-    return settle();
+    return welcome(state, stored(agent), arrival, answer);
   });
   return [...replaced, ...admission];
 }
 
 /** Begins the session and says what the registry has for the agent; from here on it gets offers. Rules: AGT-2, LCH-2, LCH-3. */
-function welcome(state: MasterState, agent: AgentRow, { meta, now }: Arrival, answer: string): Effects {
+function welcome(state: MasterState, agent: Stored<AgentRow>, { meta, now }: Arrival, answer: string): Effects {
   const effects: Effect[] = [];
   beginSession(state, agent);
   const heartbeatIntervalMs = state.config.timings.heartbeatIntervalMs;
   const { agentId } = agent;
   if (answer === 'REGISTERED' && agent.tasks.size === 0) {
-    effects.push(toAgent(state, agent, 'REGISTERED', { agentId, heartbeatIntervalMs }, meta.id));
+    effects.push(toAgentOf(agent, state, agent, 'REGISTERED', { agentId, heartbeatIntervalMs }, meta.id));
   } else {
     // Not those whose deletion is on its way: their end is acknowledged, and asked for again it could only be told otherwise.
-    const launches = [...agent.tasks.values()].filter((task) => task.stored && !task.deleting).map(launchRef);
-    effects.push(toAgent(state, agent, 'REREGISTERED', { agentId, heartbeatIntervalMs, launches }, meta.id));
+    const launches = [...agent.tasks.values()]
+      .filter(isStored)
+      .filter((task) => !task.deleting)
+      .map(launchRef);
+    effects.push(toAgentOf(agent, state, agent, 'REREGISTERED', { agentId, heartbeatIntervalMs, launches }, meta.id));
   }
   agent.registeredAtMs ??= now;
   agent.reregisteredAtMs = now;
@@ -129,25 +134,28 @@ function welcome(state: MasterState, agent: AgentRow, { meta, now }: Arrival, an
   const wasUnreachable = agent.state === 'UNREACHABLE';
   agent.state = 'REGISTERED';
   agent.unreachableAtMs = undefined;
-  const removed = new Set<string>();
+  const removed = new Set<Removed>();
   for (const task of agent.tasks.values()) {
     if (task.killRequested !== undefined) effects.push(...forwardKill(state, task));
     const framework = state.frameworks.get(task.frameworkId);
     // Before the removal is stored it may still not come to be; once it is, the agents that are there are told.
-    if (framework?.removalStored === true) {
+    if (framework !== undefined && isRemoved(framework)) {
       // A fact of the registry alone, and the registry went back. Rule: EPO-5.
-      if (!state.registryInDoubt || !framework.recovered) removed.add(task.frameworkId);
+      if (!state.registryInDoubt || !framework.recovered) removed.add(framework);
     }
     // One that the agent does not name is still unreachable here: the agent answers for it itself.
     else if (wasUnreachable && !isTerminal(task.state) && task.state !== 'TASK_UNREACHABLE')
       effects.push(...statusByMaster(state, task, task.state, 'REASON_AGENT_REREGISTERED', 'The agent is back.', now));
   }
-  for (const frameworkId of removed) effects.push(toAgent(state, agent, 'SHUTDOWN_FRAMEWORK', { frameworkId }));
+  for (const framework of removed) {
+    const { frameworkId } = framework;
+    effects.push(toAgentOf(framework, state, agent, 'SHUTDOWN_FRAMEWORK', { frameworkId }));
+  }
   wantAllocation(state, now);
   return effects;
 }
 
-const launchRef = ({ frameworkId, taskId, launchId }: TaskRow) => ({ frameworkId, taskId, launchId });
+const launchRef = ({ frameworkId, taskId, launchId }: Stored<TaskRow>) => ({ frameworkId, taskId, launchId });
 
 /** Gives the agent to the allocator anew: its resources may be others than before. */
 function enlist(state: MasterState, agent: AgentRow): void {

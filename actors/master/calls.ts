@@ -11,6 +11,7 @@ import { probe, renewLease, retryClaim, sendLoopback } from './leadership.js';
 import type { FrameworkRow, MasterState } from './master-state.js';
 import { allocate, onDecline, onOfferDue, onRevive, onSuppress } from './offers.js';
 import { toScheduler } from './send.js';
+import { WITNESS } from './stored.js';
 import { onAcknowledge, onKill, onReconcile, onStatusUpdate } from './tasks.js';
 import { unreachable } from '../invariant.js';
 
@@ -104,7 +105,7 @@ export function onAgentMessage(state: MasterState, event: AgentMessage): Effects
 export function onStored(state: MasterState, event: Stamp & { readonly requestId: number }): Effects {
   const then = state.writes.get(event.requestId);
   state.writes.delete(event.requestId);
-  return then === undefined ? NOTHING : then(state, event.now);
+  return then === undefined ? NOTHING : then(state, event.now, WITNESS);
 }
 
 /** Runs every deadline that is due. */

@@ -3,7 +3,8 @@ import { MAX_EPOCH_AHEAD_MS } from '../../protocol/limits.js';
 import { log, NOTHING, type Effect, type Effects } from '../effect.js';
 import type { AgentMessage, MessageOf } from '../events.js';
 import type { MasterState } from './master-state.js';
-import { toAgent } from './send.js';
+import { toAgentOf } from './send.js';
+import { isRemoved } from './stored.js';
 
 /** Agents hear a new leader all at once; what they say of its epoch gathers for this long. */
 const GATHER_MS = 1_000;
@@ -60,10 +61,12 @@ export function onOwnEpochRecord(state: MasterState, inDoubt: boolean): Effects 
   const effects: Effect[] = [log('info', 'the registry is trusted again')];
   for (const agent of state.agents.values()) {
     if (agent.state !== 'REGISTERED') continue;
-    const removed = new Set<string>();
-    for (const { frameworkId } of agent.tasks.values())
-      if (state.frameworks.get(frameworkId)?.removalStored === true) removed.add(frameworkId);
-    for (const frameworkId of removed) effects.push(toAgent(state, agent, 'SHUTDOWN_FRAMEWORK', { frameworkId }));
+    const held = new Set([...agent.tasks.values()].map(({ frameworkId }) => state.frameworks.get(frameworkId)));
+    for (const framework of held) {
+      if (framework === undefined || !isRemoved(framework)) continue;
+      const { frameworkId } = framework;
+      effects.push(toAgentOf(framework, state, agent, 'SHUTDOWN_FRAMEWORK', { frameworkId }));
+    }
   }
   return [...effects, ...state.trustAnswers.splice(0).flatMap((answer) => answer())];
 }

@@ -12,7 +12,8 @@ import { refuse } from './admission.js';
 import { missesTooMany } from './hearing.js';
 import { persist, type FrameworkRow, type MasterState } from './master-state.js';
 import { discardOffers, wantAllocation } from './offers.js';
-import { beginSession, inviteScheduler, toAgent, toScheduler } from './send.js';
+import { beginSession, inviteScheduler, subscribed, toAgentOf, toScheduler } from './send.js';
+import { isRemoved, isStored, type Removed, type Stored } from './stored.js';
 
 type Subscribe = MessageOf<SchedulerMessage, 'scheduler.SUBSCRIBE'>;
 
@@ -96,12 +97,16 @@ export function onSubscribe(state: MasterState, { meta, body, now }: Subscribe):
   framework.asker ??= askerOf(meta.id);
   const arrival = { meta, now, suppressed: suppressedRoles ?? [] };
   const same = known !== undefined && JSON.stringify(known.info) === JSON.stringify({ ...info, id: frameworkId });
-  if (same && known.stored) return welcome(state, framework, arrival);
+  if (same && isStored(known)) return welcome(state, known, arrival);
   framework.info = { ...info, id: frameworkId };
-  return persist(state, [{ key: registryKey('framework', frameworkId), record: recordOf(framework) }], () => {
-    framework.stored = true;
-    return framework.removed ? NOTHING : welcome(state, framework, arrival);
-  });
+  return persist(
+    state,
+    [{ key: registryKey('framework', frameworkId), record: recordOf(framework) }],
+    (_state, _now, { stored }) => {
+      const row = stored(framework);
+      return row.removed ? NOTHING : welcome(state, row, arrival);
+    },
+  );
 }
 
 /** Whether an id of this term was minted; one that was and has no row any more is of a removed framework. Rule: FRW-3. */
@@ -130,7 +135,7 @@ function askedBefore(state: MasterState, { id, principal }: Meta): FrameworkRow 
  */
 function welcome(
   state: MasterState,
-  framework: FrameworkRow,
+  framework: Stored<FrameworkRow>,
   { meta, now, suppressed }: { meta: Meta; now: number; suppressed: readonly string[] },
 ): Effects {
   const { frameworkId, info } = framework;
@@ -158,8 +163,8 @@ function welcome(
   wantAllocation(state, now);
   const masterInfo = { id: state.masterId, hostname: state.config.hostname, version: state.config.version };
   const heartbeatIntervalSeconds = state.config.timings.heartbeatIntervalMs / 1000;
-  const subscribed = { frameworkId, heartbeatIntervalSeconds, masterInfo };
-  effects.push(toScheduler(state, framework, 'SUBSCRIBED', { subscribed }, meta.id));
+  const body = { subscribed: { frameworkId, heartbeatIntervalSeconds, masterInfo } };
+  effects.push(subscribed(state, framework, body, meta.id));
   // What came while it was away; without this it would come at the agents' next repetition, up to ten minutes later.
   for (const { status, acknowledged } of framework.tasks.values())
     if (status?.uuid !== undefined && !acknowledged)
@@ -208,10 +213,10 @@ export function teardown(
   state: MasterState,
   framework: FrameworkRow,
   now: number,
-  then: () => Effects = () => NOTHING,
+  then: (removed: Removed) => Effects = () => NOTHING,
 ): Effects {
   const { frameworkId } = framework;
-  if (framework.removalStored) return then();
+  if (isRemoved(framework)) return then(framework);
   framework.removalAnswers.push(then);
   if (framework.removed) return NOTHING;
   framework.removed = true;
@@ -219,17 +224,21 @@ export function teardown(
   state.deadlines.clear(`failover:${frameworkId}`);
   state.allocator.setFrameworkActive(frameworkId, false);
   discardOffers(state, framework.offers.values(), now);
-  return persist(state, [{ key: registryKey('framework', frameworkId), record: recordOf(framework) }], () => {
-    framework.removalStored = true;
-    const effects: Effect[] = [log('info', 'framework removed', { frameworkId })];
-    if (framework.connected) effects.push(toScheduler(state, framework, 'ERROR', errorBody('FRAMEWORK_REMOVED')));
-    framework.connected = false;
-    for (const agent of state.agents.values())
-      if (agent.state === 'REGISTERED' && [...agent.tasks.values()].some((task) => task.frameworkId === frameworkId))
-        effects.push(toAgent(state, agent, 'SHUTDOWN_FRAMEWORK', { frameworkId }));
-    const answers = framework.removalAnswers.splice(0).flatMap((answer) => answer());
-    return [...effects, ...answers, ...removeIfDone(state, frameworkId)];
-  });
+  return persist(
+    state,
+    [{ key: registryKey('framework', frameworkId), record: recordOf(framework) }],
+    (_state, _now, witness) => {
+      const removed = witness.removed(framework);
+      const effects: Effect[] = [log('info', 'framework removed', { frameworkId })];
+      if (framework.connected) effects.push(toScheduler(state, framework, 'ERROR', errorBody('FRAMEWORK_REMOVED')));
+      framework.connected = false;
+      for (const agent of state.agents.values())
+        if (agent.state === 'REGISTERED' && [...agent.tasks.values()].some((task) => task.frameworkId === frameworkId))
+          effects.push(toAgentOf(removed, state, agent, 'SHUTDOWN_FRAMEWORK', { frameworkId }));
+      const answers = framework.removalAnswers.splice(0).flatMap((answer) => answer(removed));
+      return [...effects, ...answers, ...removeIfDone(state, frameworkId)];
+    },
+  );
 }
 
 /** Forgets a removed framework once its last task has ended. Rule: FRW-5. */

@@ -13,6 +13,7 @@ import type { Link } from '../link.js';
 import type { ActorState } from '../perform.js';
 import type { Allocator } from './allocator/allocator.js';
 import { isWallKey } from './hearing.js';
+import type { Removed, Witness } from './stored.js';
 
 export interface MasterConfig {
   /** Name of this master, which is its principal too. */
@@ -43,6 +44,8 @@ export interface AgentRow extends Peer {
   /** RECOVERED: from the registry, not yet back in this term. Only REGISTERED gets offers. Rule: LCH-3. */
   state: 'ADMITTING' | 'RECOVERED' | 'REGISTERED' | 'UNREACHABLE';
   total: Resources;
+  /** Whether the registry has it. Rule: REG-3. */
+  readonly stored: boolean;
   readonly tasks: Map<string, TaskRow>;
   readonly offers: Map<string, OfferRow>;
   registeredAtMs: number | undefined;
@@ -61,14 +64,15 @@ export interface FrameworkRow extends Peer {
   /** Torn down; the row stays until its tasks have ended. */
   removed: boolean;
   /** Whether the registry has the removal: only then may agents hear of it. Rule: REG-3. */
-  removalStored: boolean;
+  readonly removalStored: boolean;
   /** What waits for that. */
-  readonly removalAnswers: (() => Effects)[];
+  readonly removalAnswers: ((removed: Removed) => Effects)[];
   /** The instance of the scheduler that subscribed last, as far as its questions name it. */
   asker: string | undefined;
   /** Counter of the first session of that instance in this term: sessions before it were another instance's. */
   askerSince: number;
-  stored: boolean;
+  /** Whether the registry has it. Rule: REG-3. */
+  readonly stored: boolean;
   suppressed: boolean;
   /** By task id: live launches only. */
   readonly tasks: Map<string, TaskRow>;
@@ -89,7 +93,7 @@ export interface TaskRow {
   /** What RUN_TASK carries; only in the term of the launch. */
   info: TaskInfo | undefined;
   /** Whether the registry has it. Rule: REG-3. */
-  stored: boolean;
+  readonly stored: boolean;
   /** Latest state known to the agent. */
   state: TaskState;
   /** The last status forwarded, and its uuid in hexadecimal: what an acknowledgement must name. */
@@ -108,19 +112,11 @@ export interface TaskRow {
 export const newTaskRow = (
   known: Pick<
     TaskRow,
-    | 'launchId'
-    | 'taskId'
-    | 'name'
-    | 'frameworkId'
-    | 'agentId'
-    | 'resources'
-    | 'labels'
-    | 'killPolicy'
-    | 'info'
-    | 'stored'
+    'launchId' | 'taskId' | 'name' | 'frameworkId' | 'agentId' | 'resources' | 'labels' | 'killPolicy' | 'info'
   >,
 ): TaskRow => ({
   ...known,
+  stored: false,
   state: 'TASK_STAGING',
   status: undefined,
   statusUuid: undefined,
@@ -129,9 +125,6 @@ export const newTaskRow = (
   killRequested: undefined,
   deleting: false,
 });
-
-/** A row that the registry has: what messages of REG-3 are built from, and only a stored write or the registry's replay makes one. */
-export type Stored<Row> = Row & { readonly __stored: true };
 
 export interface OfferRow {
   readonly offer: Offer;
@@ -144,8 +137,8 @@ export interface OfferRow {
   readonly madeAtMs: number;
 }
 
-/** What a write waits to do once it is stored. Runs against the state as it is then. */
-export type AfterStored = (state: MasterState, now: number) => Effects;
+/** What a write waits to do once it is stored. Runs against the state as it is then; `witness` makes rows of it stored ones. */
+export type AfterStored = (state: MasterState, now: number, witness: Witness) => Effects;
 
 /** The lease as last seen. */
 export interface LeaseView {

@@ -131,7 +131,7 @@ function onTeardown(state: MasterState, { meta, body, now }: MessageOf<OperatorM
     const error = errorBody('UNKNOWN_FRAMEWORK', `Framework ${frameworkId}.`);
     return reply('masterOperator', meta, 'ERROR', error, state.epoch);
   }
-  return teardown(state, framework, now, () =>
-    reply('masterOperator', meta, 'TEARDOWN', { teardown: { frameworkId } }, state.epoch),
+  return teardown(state, framework, now, (removed) =>
+    reply('masterOperator', meta, 'TEARDOWN', { teardown: { frameworkId: removed.frameworkId } }, state.epoch),
   );
 }

@@ -7,6 +7,7 @@ import { inviteAgents, newAgentRow } from './agents.js';
 import { awaitReturn, newFrameworkRow, removeIfDone } from './frameworks.js';
 import { announce } from './leadership.js';
 import { newTaskRow, type MasterState } from './master-state.js';
+import { WITNESS } from './stored.js';
 
 export function beginTerm(state: MasterState, event: Stamp): Effects {
   state.registryInDoubt = state.epochRecord?.inDoubt === true;
@@ -30,7 +31,7 @@ export function beginTerm(state: MasterState, event: Stamp): Effects {
 }
 
 function recoverAgent(state: MasterState, { agentId, principal, agentInfo }: AgentRecord): void {
-  const row = newAgentRow(agentId, principal, agentInfo);
+  const row = WITNESS.stored(newAgentRow(agentId, principal, agentInfo));
   state.agents.set(agentId, row);
   state.agentsByPrincipal.set(principal, row);
 }
@@ -39,9 +40,9 @@ function recoverFramework(state: MasterState, record: FrameworkRecord, now: numb
   const { frameworkId, principal, frameworkInfo, removed } = record;
   const row = newFrameworkRow(frameworkId, principal, frameworkInfo);
   row.recovered = true;
-  row.stored = true;
+  WITNESS.stored(row);
   row.removed = removed === true;
-  row.removalStored = row.removed;
+  if (row.removed) WITNESS.removed(row);
   state.frameworks.set(frameworkId, row);
   state.allocator.addFramework(frameworkId, frameworkInfo, []);
   if (row.removed) return;
@@ -76,8 +77,8 @@ function recoverTask(state: MasterState, record: TaskRecord, now: number): void 
     labels: record.labels,
     killPolicy: record.killPolicy,
     info: undefined,
-    stored: true,
   });
+  WITNESS.stored(row);
   state.tasks.set(launchId, row);
   state.frameworks.get(frameworkId)?.tasks.set(taskId, row);
   state.agents.get(agentId)?.tasks.set(launchId, row);

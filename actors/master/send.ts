@@ -2,7 +2,8 @@
 import type { MessageBody, MessageType } from '../../protocol/messages.js';
 import { NO_SESSION, sessionIdOf } from '../../protocol/ids.js';
 import { NOTHING, publish, type Effects, type Publish } from '../effect.js';
-import type { AgentRow, FrameworkRow, MasterState, Peer } from './master-state.js';
+import type { AgentRow, FrameworkRow, MasterState, Peer, TaskRow } from './master-state.js';
+import type { Removed, Settled, Stored } from './stored.js';
 
 /** A new session for a peer: what it sent and saw under the old one no longer counts. Rule: LNK-1. */
 export function beginSession(state: MasterState, peer: Peer): void {
@@ -11,7 +12,35 @@ export function beginSession(state: MasterState, peer: Peer): void {
   peer.missedHeartbeats = 0;
 }
 
-export function toAgent<T extends MessageType<'agentMaster'>>(
+/** What these messages rest on, and cannot be sent without. Rule: REG-3. */
+interface Basis {
+  readonly REGISTERED: Stored<AgentRow>;
+  readonly REREGISTERED: Stored<AgentRow>;
+  readonly RUN_TASK: Stored<TaskRow>;
+  readonly SHUTDOWN_FRAMEWORK: Removed;
+  readonly STATUS_UPDATE_ACKNOWLEDGEMENT: Settled;
+}
+
+/** A message that rests on nothing stored. */
+export const toAgent = <T extends Exclude<MessageType<'agentMaster'>, keyof Basis>>(
+  state: MasterState,
+  agent: AgentRow,
+  message: T,
+  body: MessageBody<'agentMaster', T>,
+  cause?: string,
+): Publish => sendToAgent(state, agent, message, body, cause);
+
+/** A message that rests on a row that the registry has, or no longer has. */
+export const toAgentOf = <T extends keyof Basis>(
+  _basis: Basis[T],
+  state: MasterState,
+  agent: AgentRow,
+  message: T,
+  body: MessageBody<'agentMaster', T>,
+  cause?: string,
+): Publish => sendToAgent(state, agent, message, body, cause);
+
+function sendToAgent<T extends MessageType<'agentMaster'>>(
   state: MasterState,
   agent: AgentRow,
   message: T,
@@ -29,9 +58,27 @@ export function toAgent<T extends MessageType<'agentMaster'>>(
   );
 }
 
-export function toScheduler<T extends MessageType<'scheduler'>>(
+/** The word that a session begins with. It rests on the framework's row. Rule: REG-3. */
+export const subscribed = (
   state: MasterState,
-  framework: Pick<FrameworkRow, 'principal' | 'frameworkId'> & { link: { session: string } },
+  framework: Stored<FrameworkRow>,
+  body: MessageBody<'scheduler', 'SUBSCRIBED'>,
+  cause: string,
+): Publish => sendToScheduler(state, framework, 'SUBSCRIBED', body, cause);
+
+type Recipient = Pick<FrameworkRow, 'principal' | 'frameworkId'> & { link: { session: string } };
+
+export const toScheduler = <T extends Exclude<MessageType<'scheduler'>, 'SUBSCRIBED'>>(
+  state: MasterState,
+  framework: Recipient,
+  message: T,
+  body: MessageBody<'scheduler', T>,
+  cause?: string,
+): Publish => sendToScheduler(state, framework, message, body, cause);
+
+function sendToScheduler<T extends MessageType<'scheduler'>>(
+  state: MasterState,
+  framework: Recipient,
   message: T,
   body: MessageBody<'scheduler', T>,
   cause?: string,

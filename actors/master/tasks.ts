@@ -9,7 +9,8 @@ import { admitAgent } from './admission.js';
 import { persist, type AgentRow, type FrameworkRow, type MasterState, type TaskRow } from './master-state.js';
 import { gatherAllocation } from './offers.js';
 import { removeIfDone } from './frameworks.js';
-import { toAgent, toScheduler } from './send.js';
+import { toAgent, toAgentOf, toScheduler } from './send.js';
+import { settledByState, settledWithoutRow, type Settled } from './stored.js';
 
 /** Ended tasks that are kept for people to look at. */
 const MAX_COMPLETED = 1_000;
@@ -77,10 +78,12 @@ export function onStatusUpdate(state: MasterState, event: MessageOf<AgentMessage
   // dies, and the write with it: the framework lives on under the next one and is never told. So wait for the write.
   if (framework?.removed === true && !framework.removalStored) return NOTHING;
   if (framework === undefined || framework.removed)
-    return task === undefined ? acknowledgeToAgent(state, body.agentId, { frameworkId, status }) : endTask(state, task);
+    return task === undefined
+      ? acknowledgeToAgent(settledWithoutRow(state, launchId), state, body.agentId, { frameworkId, status })
+      : endTask(state, task);
   // Its row is gone, so its end is acknowledged; the id is in use again, and the word would be taken for the new launch's.
   if (task === undefined && framework.tasks.has(status.taskId))
-    return acknowledgeToAgent(state, body.agentId, { frameworkId, status });
+    return acknowledgeToAgent(settledWithoutRow(state, launchId), state, body.agentId, { frameworkId, status });
   if (!framework.connected) return NOTHING;
   return [toScheduler(state, framework, 'UPDATE', { update: { status } }, meta.id)];
 }
@@ -97,13 +100,15 @@ export function onAcknowledge(
   if (task !== undefined && task.frameworkId !== frameworkId) return NOTHING;
   if (task === undefined) {
     // No row: its deletion is stored, and the agent asks again only because our word to it was lost.
-    return acknowledgeToAgent(state, agentId, { frameworkId, status: { taskId, uuid, launchId } }, meta.id);
+    const settled = settledWithoutRow(state, launchId);
+    return acknowledgeToAgent(settled, state, agentId, { frameworkId, status: { taskId, uuid, launchId } }, meta.id);
   }
   // A new leader has not seen the update yet that is acknowledged here: the agent sends it again.
   if (task.statusUuid !== hex(uuid) || task.status === undefined) return NOTHING;
   task.acknowledged = true;
   if (isTerminal(task.status.state)) return endTask(state, task, meta.id);
-  return acknowledgeToAgent(state, task.agentId, { frameworkId, status: task.status }, meta.id);
+  const settled = settledByState(task.status.state);
+  return acknowledgeToAgent(settled, state, task.agentId, { frameworkId, status: task.status }, meta.id);
 }
 
 interface Acknowledged {
@@ -116,6 +121,7 @@ interface Acknowledged {
 }
 
 function acknowledgeToAgent(
+  settled: Settled,
   state: MasterState,
   agentId: string,
   { frameworkId, status: { taskId, uuid, launchId } }: Acknowledged,
@@ -124,7 +130,7 @@ function acknowledgeToAgent(
   const agent = state.agents.get(agentId);
   if (agent?.state !== 'REGISTERED' || uuid === undefined) return NOTHING;
   const body = { frameworkId, taskId, uuid, ...(launchId !== undefined && { launchId }) };
-  return [toAgent(state, agent, 'STATUS_UPDATE_ACKNOWLEDGEMENT', body, cause)];
+  return [toAgentOf(settled, state, agent, 'STATUS_UPDATE_ACKNOWLEDGEMENT', body, cause)];
 }
 
 /** Deletes the row of a task whose terminal update is acknowledged, and only then tells the agent. Rule: UPD-3. */
@@ -132,13 +138,26 @@ function endTask(state: MasterState, task: TaskRow, cause?: string): Effects {
   if (task.deleting || task.status === undefined || !isTerminal(task.status.state)) {
     // A framework that is gone acknowledges nothing: its tasks' earlier updates are acknowledged for it.
     if (task.deleting || task.status === undefined) return NOTHING;
-    return acknowledgeToAgent(state, task.agentId, { frameworkId: task.frameworkId, status: task.status }, cause);
+    const settled = settledByState(task.status.state);
+    return acknowledgeToAgent(
+      settled,
+      state,
+      task.agentId,
+      { frameworkId: task.frameworkId, status: task.status },
+      cause,
+    );
   }
   task.deleting = true;
   const { status } = task;
-  return persist(state, [{ key: registryKey('task', task.launchId) }], (current) => {
+  return persist(state, [{ key: registryKey('task', task.launchId) }], (current, _now, { deleted }) => {
     forgetTask(current, task);
-    const word = acknowledgeToAgent(current, task.agentId, { frameworkId: task.frameworkId, status }, cause);
+    const word = acknowledgeToAgent(
+      deleted(task),
+      current,
+      task.agentId,
+      { frameworkId: task.frameworkId, status },
+      cause,
+    );
     return [...word, ...removeIfDone(current, task.frameworkId)];
   });
 }

@@ -29,8 +29,8 @@ export const BUGS: readonly Bug[] = [
     'master: RUN_TASK before the row is stored',
     'REG-3',
     'actors/master/accept.ts',
-    'return persist(state, [write], (current) => onTaskStored(current, task, walk.cause));',
-    'return [...onTaskStored(state, task, walk.cause), ...persist(state, [write], () => [])];',
+    'return persist(state, [write], (current, _now, { stored }) => onTaskStored(current, stored(task), walk.cause));',
+    'task.stored = true; return [...onTaskStored(state, task, walk.cause), ...persist(state, [write], () => [])];',
   ),
   {
     name: 'master: terminal acknowledgement before the row is deleted',
@@ -39,9 +39,9 @@ export const BUGS: readonly Bug[] = [
       {
         file: 'actors/master/tasks.ts',
         search:
-          "return persist(state, [{ key: registryKey('task', task.launchId) }], (current) => {\n    forgetTask(current, task);",
+          "return persist(state, [{ key: registryKey('task', task.launchId) }], (current, _now, { deleted }) => {\n    forgetTask(current, task);",
         replace:
-          "const early = acknowledgeToAgent(state, task.agentId, { frameworkId: task.frameworkId, status }, cause);\n  return [...early, ...persist(state, [{ key: registryKey('task', task.launchId) }], (current) => {\n    forgetTask(current, task);",
+          "const early = acknowledgeToAgent(undefined, state, task.agentId, { frameworkId: task.frameworkId, status }, cause);\n  return [...early, ...persist(state, [{ key: registryKey('task', task.launchId) }], (current, _now, { deleted }) => {\n    forgetTask(current, task);",
       },
       {
         file: 'actors/master/tasks.ts',
@@ -102,8 +102,8 @@ export const BUGS: readonly Bug[] = [
     'master: asks again for a launch whose deletion is on its way',
     'REG-3',
     'actors/master/agents.ts',
-    'task.stored && !task.deleting',
-    'task.stored',
+    '.filter((task) => !task.deleting)',
+    '',
   ),
   one(
     'master: a scheduler that asks twice is told that it is the older one',
