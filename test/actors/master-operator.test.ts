@@ -33,6 +33,7 @@ test('OPR-1: GET_MASTER says who leads, in which epoch and since when', (t) => {
       masterInfo: { id: state.masterId, hostname: 'host', version: '1', pid: 'm1' },
       epoch: state.epoch,
       electedTime: { nanoseconds: (NOW + state.electedAtMs - NOW) * 1e6 },
+      registryInDoubt: false,
     },
   });
 });
