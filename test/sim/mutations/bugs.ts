@@ -68,8 +68,8 @@ export const BUGS: readonly Bug[] = [
       },
       {
         file: 'actors/master/leadership.ts',
-        search: 'if (record?.masterId !== state.masterId)\n',
-        replace: "if (record === undefined || state.masterId === '')\n",
+        search: '  const record = state.epochRecord;\n',
+        replace: "  if (state.masterId !== '') return NOTHING;\n  const record = state.epochRecord;\n",
       },
     ],
   },
