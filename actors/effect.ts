@@ -102,6 +102,14 @@ export interface Tell {
   readonly event: { readonly type: string };
 }
 
+/** What a container may use at most; what is not set is not limited. */
+export interface ContainerLimits {
+  readonly cpus?: number | undefined;
+  readonly memoryBytes?: number | undefined;
+  /** Processes and threads. */
+  readonly pids?: number | undefined;
+}
+
 /** What a container is made of. */
 export interface ContainerSpec {
   readonly containerId: string;
@@ -111,12 +119,24 @@ export interface ContainerSpec {
   readonly argv: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
   readonly user?: string | undefined;
+  /** Its share of the machine's cpus when they are wanted by others too. */
+  readonly cpus?: number | undefined;
+  readonly limits?: ContainerLimits | undefined;
 }
 
 /** Starts a container. Answered by CONTAINER_STARTED or CONTAINER_ENDED with a message. */
 export interface LaunchContainer {
   readonly type: 'launchContainer';
   readonly spec: ContainerSpec;
+}
+
+/**
+ * Sent once, before any launch: takes back the containers that earlier lives of the agent were to start, and ends whatever
+ * else they left running. Each is answered by CONTAINER_STARTED if it runs (or ran), and by CONTAINER_ENDED when it is over.
+ */
+export interface AdoptContainers {
+  readonly type: 'adoptContainers';
+  readonly containers: readonly ContainerSpec[];
 }
 
 /** Sends a signal to a container's whole process tree. Answered by CONTAINER_ENDED, if it ends. */
@@ -126,18 +146,17 @@ export interface SignalContainer {
   readonly signal: 'SIGTERM' | 'SIGKILL';
 }
 
-/** Stores the agent's own record. Answered by CHECKPOINTED. */
+/** A record of the agent's own store; without a value, its removal. */
+export interface CheckpointWrite {
+  readonly key: string;
+  readonly value?: unknown;
+}
+
+/** Stores records of the agent together. Answered by CHECKPOINTED when they are stored, in the order of asking. */
 export interface Checkpoint {
   readonly type: 'checkpoint';
   readonly requestId: number;
-  readonly value: AgentCheckpoint;
-}
-
-/** What an agent remembers of itself. */
-export interface AgentCheckpoint {
-  readonly agentId?: string | undefined;
-  /** Highest epoch ever seen. Rule: EPO-1. */
-  readonly epoch: number;
+  readonly writes: readonly CheckpointWrite[];
 }
 
 /** Answers a request for a file or a listing from the sandboxes. */
@@ -187,6 +206,7 @@ export type Effect =
   | SetDeadline
   | Tell
   | LaunchContainer
+  | AdoptContainers
   | SignalContainer
   | Checkpoint
   | ReplyFile

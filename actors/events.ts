@@ -94,6 +94,12 @@ export type StorageEvent = Stamp &
       }
   );
 
+/** Which limit a container passed, and in words by how much. */
+export interface ContainerLimitation {
+  readonly reason: 'REASON_CONTAINER_LIMITATION_MEMORY' | 'REASON_CONTAINER_LIMITATION_DISK';
+  readonly message: string;
+}
+
 export type ContainerEvent = Stamp &
   (
     | { readonly type: 'CONTAINER_STARTED'; readonly containerId: string; readonly pid: number }
@@ -104,6 +110,12 @@ export type ContainerEvent = Stamp &
         readonly exitSignal?: string | undefined;
         /** Set when it could not be started. */
         readonly launchError?: string | undefined;
+        /** It was adopted, and it is certain that it has not started and never will by itself: it may be launched. */
+        readonly neverStarted?: boolean | undefined;
+        /** How it ended is not known: its wrapper died without a record, or the machine was restarted. */
+        readonly lost?: 'wrapper' | 'machine' | undefined;
+        /** It was ended for what it used. */
+        readonly limitation?: ContainerLimitation | undefined;
       }
   );
 

@@ -26,9 +26,6 @@ export interface ExecutorOptions {
   readonly onStop: (stop: Stop) => void;
 }
 
-/** Name of the agent's own record in its files. */
-export const CHECKPOINT_NAME = 'agent';
-
 export class EffectExecutor {
   readonly #options: ExecutorOptions;
   readonly #outbound: Outbound;
@@ -79,11 +76,18 @@ export class EffectExecutor {
           (end) => send({ type: 'CONTAINER_ENDED', containerId, ...end } as HostEvent),
         );
       }
+      case 'adoptContainers':
+        return need(world.processes, 'processes').adopt(
+          effect.containers,
+          (containerId, pid) => send({ type: 'CONTAINER_STARTED', containerId, pid } as HostEvent),
+          (containerId, end) => send({ type: 'CONTAINER_ENDED', containerId, ...end } as HostEvent),
+        );
       case 'signalContainer':
         return need(world.processes, 'processes').signal(effect.containerId, effect.signal);
       case 'checkpoint':
-        return need(world.files, 'files').store(CHECKPOINT_NAME, encodeValue(effect.value), () =>
-          send({ type: 'CHECKPOINTED', requestId: effect.requestId } as HostEvent),
+        return need(world.store, 'store').commit(
+          effect.writes.map(({ key, value }) => (value === undefined ? { key } : { key, value: encodeValue(value) })),
+          () => send({ type: 'CHECKPOINTED', requestId: effect.requestId } as HostEvent),
         );
       case 'replyFile':
         return this.#replyFile(effect);

@@ -1,5 +1,6 @@
 /** The ports: all that hosts ask of the world. Callback-style, no promise anywhere, so that the simulator can stand behind each. Rule: SIM-1. */
 import type { ContainerSpec } from '../actors/effect.js';
+import type { ContainerLimitation } from '../actors/events.js';
 
 /** A timer that can be taken back. */
 export interface Timer {
@@ -92,10 +93,24 @@ export interface ContainerEnd {
   readonly exitCode?: number | undefined;
   readonly exitSignal?: string | undefined;
   readonly launchError?: string | undefined;
+  /** Of an adopted one: it has not started and never will by itself, so it may be launched. */
+  readonly neverStarted?: boolean | undefined;
+  /** How it ended is not known: its wrapper died without a record, or the machine was restarted. */
+  readonly lost?: 'wrapper' | 'machine' | undefined;
+  readonly limitation?: ContainerLimitation | undefined;
 }
 
-/** Processes of one agent. */
+/** Processes of one agent. Containers outlive the agent's process. */
 export interface Processes {
+  /**
+   * Called once, before any launch: takes back what earlier lives of this agent were to start, and ends what else they left
+   * running. Of each, `onStarted` at most once, then `onEnded` exactly once; never synchronously.
+   */
+  adopt(
+    containers: readonly ContainerSpec[],
+    onStarted: (containerId: string, pid: number) => void,
+    onEnded: (containerId: string, end: ContainerEnd) => void,
+  ): void;
   /** Starts a container. `onStarted` at most once, then `onEnded` exactly once; both later, never synchronously. */
   launch(spec: ContainerSpec, onStarted: (pid: number) => void, onEnded: (end: ContainerEnd) => void): void;
   /** Signals the whole process tree. An unknown or ended container is no error. */
@@ -108,12 +123,16 @@ export interface FileStatus {
   readonly mtimeMs: number;
 }
 
-/** Sandboxes and the agent's own record. Paths are relative and may not leave their root. */
+/** The agent's own durable records. */
+export interface Store {
+  /** All records, as the last life left them. Used before the actor starts. */
+  load(): readonly (readonly [key: string, value: Uint8Array])[];
+  /** Stores the writes together, whole or not at all; called back when a death of the process can no longer undo it, in order, never synchronously. */
+  commit(writes: readonly KeyedWrite[], onStored: () => void): void;
+}
+
+/** Sandboxes. Paths are relative and may not leave their root. */
 export interface Files {
-  /** Stores a named record, whole or not at all. */
-  store(name: string, value: Uint8Array, onStored: () => void): void;
-  /** Reads a stored record; `undefined` when there is none. Used before the actor starts. */
-  load(name: string): Uint8Array | undefined;
   /** Reads part of a file of the sandboxes; `undefined` when there is none. */
   read(
     path: string,
@@ -151,5 +170,6 @@ export interface MasterPorts extends Ports {
 /** What an agent's host needs besides. */
 export interface AgentPorts extends Ports {
   readonly processes: Processes;
+  readonly store: Store;
   readonly files: Files;
 }
