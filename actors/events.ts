@@ -60,8 +60,8 @@ export type InvalidMessage = Stamp & {
 /** Sent by hosts alone. */
 export type StartEvent = Stamp & { readonly type: 'START' };
 export type TickEvent = Stamp & { readonly type: 'TICK' };
-/** An orderly end is wanted. */
-export type StopEvent = Stamp & { readonly type: 'STOP' };
+/** An orderly end is wanted. Agents: of the tasks too, or they run on without it. Rules: AGT-4, AGS-7. */
+export type StopEvent = Stamp & { readonly type: 'STOP'; readonly endTasks?: boolean | undefined };
 /** The connection was away: anything published meanwhile may be lost. Rule: LNK-1. */
 export type ReconnectedEvent = Stamp & { readonly type: 'RECONNECTED' };
 

@@ -18,6 +18,11 @@ export const agentIdOf = (masterId: string, count: number): string => `${masterI
 export const offerIdOf = (masterId: string, count: number): string => `${masterId}-O${count}`;
 /** `<masterId>-L1`: one per launch of a task; a task id that is used again is a new launch. Rule: LCH-1. */
 export const launchIdOf = (masterId: string, count: number): string => `${masterId}-L${count}`;
+/** The epoch and the counter of a launch's id; `undefined` for a text that no master minted. */
+export function launchPlaceOf(launchId: string): { readonly epoch: number; readonly counter: number } | undefined {
+  const [, head = '', count = ''] = /^([0-9a-z]{1,11})-L(\d{1,15})$/.exec(launchId) ?? [];
+  return count === '' ? undefined : { epoch: Number.parseInt(head, 36), counter: Number(count) };
+}
 /** `<masterId>-C1`: a session of a link ("connection" where NATS has none). */
 export const sessionIdOf = (masterId: string, count: number): string => `${masterId}-C${count}`;
 

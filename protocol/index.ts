@@ -2,6 +2,7 @@
 export * from './agent.js';
 export * from './agent-api.js';
 export * from './attributes.js';
+export * from './checkpoint.js';
 export * from './codec.js';
 export * from './container.js';
 export * from './envelope.js';

@@ -50,6 +50,8 @@ export interface Timings {
   readonly updateRetryMaxMs: number;
   /** What a KILL that names no grace gives between SIGTERM and SIGKILL. */
   readonly killGraceMs: number;
+  /** How long an agent remembers the end of a launch that is acknowledged. Rule: AGS-6. */
+  readonly endedMemoryMs: number;
   readonly failoverTimeoutMs: number;
 }
 
@@ -74,5 +76,6 @@ export const DEFAULT_TIMINGS: Timings = {
   updateRetryMs: 10_000,
   updateRetryMaxMs: 600_000,
   killGraceMs: 3_000,
+  endedMemoryMs: 24 * 3_600_000,
   failoverTimeoutMs: 7 * 24 * 3_600_000,
 };

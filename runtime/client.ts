@@ -15,7 +15,7 @@ import { buildSubject, inboxPrefix, probeSubject, type Address } from '../protoc
 import type { LeadingBody } from '../protocol/master-api.js';
 import type { Ports } from './ports.js';
 
-export { sandboxOf } from '../actors/framework/command-executor.js';
+export { sandboxOf } from '../actors/framework/container-of.js';
 
 /** The cluster answered with an error, or did not answer. */
 export class RequestFailed extends Error {

@@ -2,7 +2,8 @@
 import type { AnyStateMachine, InputFrom } from 'xstate';
 import { agentMachine } from '../actors/agent/agent.machine.js';
 import type { AgentConfig } from '../actors/agent/agent-state.js';
-import type { AgentCheckpoint, Stop } from '../actors/effect.js';
+import { launchesToAdopt } from '../actors/agent/recovery.js';
+import type { Stop } from '../actors/effect.js';
 import type { CommandExecutorConfig } from '../actors/framework/command-executor.js';
 import { executorMachine } from '../actors/framework/executor.machine.js';
 import { schedulerMachine } from '../actors/framework/scheduler.machine.js';
@@ -10,11 +11,12 @@ import type { SchedulerConfig } from '../actors/framework/scheduler-driver.js';
 import { masterMachine } from '../actors/master/master.machine.js';
 import type { MasterConfig } from '../actors/master/master-state.js';
 import { instanceOf } from '../actors/member.js';
+import { checkpointRecord, type CheckpointRecord } from '../protocol/checkpoint.js';
 import { decodeValue } from '../protocol/codec.js';
 import { subjectPattern, type SubjectName } from '../protocol/subjects.js';
 import { ActorHost, type HostEvent, type HostHooks } from './actor-host.js';
-import { CHECKPOINT_NAME, EffectExecutor, type World } from './effect-executor.js';
-import type { AgentPorts, Files, MasterPorts, Ports } from './ports.js';
+import { EffectExecutor, type World } from './effect-executor.js';
+import type { AgentPorts, MasterPorts, Ports, Store } from './ports.js';
 
 /** What every root needs besides ports and the actor's own configuration. */
 export interface RootOptions {
@@ -30,8 +32,8 @@ export interface RootOptions {
 /** A running actor, as its process sees it. */
 export interface Running<L extends AnyStateMachine> {
   readonly host: ActorHost<L>;
-  /** An orderly end. */
-  stop(): void;
+  /** An orderly end. Agents: `endTasks` kills what they run, or it runs on without them. Rules: AGT-4, AGS-7. */
+  stop(options?: { readonly endTasks?: boolean }): void;
   /** The end without a word. */
   kill(): void;
 }
@@ -77,7 +79,7 @@ function run<L extends AnyStateMachine>(
   main.send({ type: 'START' });
   return {
     host: main,
-    stop: () => main.send({ type: 'STOP' }),
+    stop: ({ endTasks = false } = {}) => main.send({ type: 'STOP', endTasks } as HostEvent),
     kill: () => [main, ...others].forEach((each) => each.end()),
   };
 }
@@ -92,24 +94,24 @@ export function startMaster(
   return run(main);
 }
 
-/** Reads what the agent's earlier instance remembered. */
-export function loadCheckpoint(files: Files): AgentCheckpoint | undefined {
-  const bytes = files.load(CHECKPOINT_NAME);
-  return bytes === undefined ? undefined : (decodeValue(bytes) as AgentCheckpoint);
-}
+/** What the agent's earlier lives stored. @throws RangeError for a record that this version does not know. */
+export const loadRecords = (store: Store): CheckpointRecord[] =>
+  store.load().map(([key, value]) => checkpointRecord(key, decodeValue(value)));
 
 export function startAgent(
   ports: AgentPorts,
-  config: Omit<AgentConfig, 'name' | 'checkpoint'>,
-  executorConfig: CommandExecutorConfig,
+  config: Omit<AgentConfig, 'name' | 'records'>,
+  executorConfig: Omit<CommandExecutorConfig, 'recovered'>,
   options: RootOptions,
 ): Running<typeof agentMachine> {
-  const input: AgentConfig = { ...config, name: options.principal, checkpoint: loadCheckpoint(ports.files) };
+  const records = loadRecords(ports.store);
+  const input: AgentConfig = { ...config, name: options.principal, records };
+  const executorInput: CommandExecutorConfig = { ...executorConfig, recovered: launchesToAdopt(records) };
   const agent = host('agent', agentMachine, input, ports, {
     ...options,
     tell: (_actor, event) => command.host.send(event),
   });
-  const command = host('commandExecutor', executorMachine, executorConfig, ports, {
+  const command = host('commandExecutor', executorMachine, executorInput, ports, {
     ...options,
     tell: (_actor, event) => agent.host.send(event),
   });

@@ -1,11 +1,14 @@
-/** What an agent knows: its launches and their unacknowledged updates. */
+/** What an agent knows: its launches and their unacknowledged updates, and what of it is stored. Rule: AGS-1. */
 import type { AgentInfo } from '../../protocol/agent.js';
+import type { CheckpointRecord } from '../../protocol/checkpoint.js';
 import type { Timings } from '../../protocol/limits.js';
-import type { TaskState, TaskStatus } from '../../protocol/task.js';
+import type { TaskInfo, TaskState, TaskStatus } from '../../protocol/task.js';
 import { Deadlines } from '../deadlines.js';
-import type { AgentCheckpoint } from '../effect.js';
+import type { CheckpointWrite, Effects } from '../effect.js';
+import type { LeaderMessage, MasterToAgentMessage } from '../events.js';
 import { newMember, type Member } from '../member.js';
 import type { ActorState } from '../perform.js';
+import { recover } from './recovery.js';
 
 export interface AgentConfig {
   /** The agent's principal. */
@@ -13,9 +16,15 @@ export interface AgentConfig {
   readonly version: string;
   readonly info: AgentInfo;
   readonly timings: Timings;
-  readonly checkpoint: AgentCheckpoint | undefined;
-  /** Launches that an earlier instance had started and that ended with it. */
-  readonly lost: readonly string[];
+  /** What earlier lives of the agent stored. */
+  readonly records: readonly CheckpointRecord[];
+}
+
+/** A kill that was asked for. */
+export interface KillRequest {
+  readonly requestedAtMs: number;
+  /** Between SIGTERM and SIGKILL. */
+  readonly graceMs: number;
 }
 
 /** One launch, from RUN_TASK to the acknowledgement of its end. */
@@ -23,47 +32,96 @@ export interface LaunchRow {
   readonly launchId: string;
   readonly taskId: string;
   readonly frameworkId: string;
-  /** Latest state, sent or not. */
+  /** What it runs; `undefined` of a launch that is refused. */
+  readonly task: TaskInfo | undefined;
+  /** Latest state, stored or not. */
   state: TaskState;
+  /** Latest state that is stored: what a master may hear. */
+  storedState: TaskState;
   /** Updates in order; the first is outstanding, the rest wait for its acknowledgement. Rule: UPD-5. */
   readonly updates: TaskStatus[];
+  /** How many of them, from the first, are stored; only those may be sent. Rule: AGS-1. */
+  stored: number;
+  /** Acknowledgements on their way to the store; the next update is sent when they are there. */
+  settling: number;
   /** Tries of the first update in this session. */
   attempt: number;
   /** Message that led to what it does now: its RUN_TASK, or the last KILL_TASK. */
   cause: string | undefined;
+  /** When it was first told that it runs. */
+  runningAtMs: number | undefined;
+  kill: KillRequest | undefined;
 }
+
+/** What a write waits to do once it is stored. Runs against the state as it is then. */
+export type AfterStored = (state: AgentState, now: number) => Effects;
+
+/** A message that the door may hold back. Rule: EPO-4. */
+export type DoorMessage = MasterToAgentMessage | LeaderMessage;
 
 export interface AgentState extends ActorState {
   readonly config: AgentConfig;
   readonly member: Member;
   agentId: string | undefined;
-  /** Half of every update's uuid: another in each instance. */
+  /** Epoch of the leader that we last followed: another word of the same is no news. */
+  leaderEpoch: number;
+  /** Half of every update's uuid: another in each life. */
   uuidSeed: number;
   uuids: number;
   heartbeatIntervalMs: number;
   readonly launches: Map<string, LaunchRow>;
-  /** Launches that are over or refused, with their true last state: none of them starts again. Rule: LCH-1. */
-  readonly ended: Map<string, TaskState>;
+  /** Launches that are over, with their true last state and when that was acknowledged, oldest first. Rules: LCH-1, AGS-6. */
+  readonly ended: Map<string, { readonly state: TaskState; readonly endedAtMs: number }>;
+  /** By epoch: up to this counter every launch that is not known otherwise is refused. Rule: AGS-6. */
+  readonly lowWater: Map<number, number>;
+  /** Launches whose last acknowledgement is still to be stored. */
+  readonly unsaved: Set<string>;
   /** Set by a decision, read by the chart: what the link needs. */
   need: 'nothing' | 'registration' | 'invitation' | 'end';
+  /** Messages behind one that says something which must be stored first. Rule: EPO-4. */
+  held: DoorMessage[];
+  /** Whether what the door waits for is on its way to the store. */
+  isDoorShut: boolean;
+  /** When a lower epoch was last answered. */
+  staleToldAtMs: number;
   checkpoints: number;
-  stopping: boolean;
+  readonly pending: Map<number, AfterStored>;
+  /** `ending`: its tasks are killed; `leaving`: they run on without it. */
+  stopping: 'no' | 'ending' | 'leaving';
 }
 
 export function newAgentState(config: AgentConfig): AgentState {
+  const { epoch, agentId, launches, ended, lowWater } = recover(config.records);
   return {
     config,
     deadlines: new Deadlines(),
     announcedMs: undefined,
-    member: newMember(config.checkpoint?.epoch ?? 0),
-    agentId: config.checkpoint?.agentId,
+    member: newMember(epoch),
+    agentId,
+    leaderEpoch: epoch,
     uuidSeed: 0,
     uuids: 0,
     heartbeatIntervalMs: config.timings.heartbeatIntervalMs,
-    launches: new Map(),
-    ended: new Map(config.lost.map((launchId) => [launchId, 'TASK_GONE'])),
+    launches,
+    ended,
+    lowWater,
+    unsaved: new Set(),
     need: 'nothing',
+    held: [],
+    isDoorShut: false,
+    staleToldAtMs: -Infinity,
     checkpoints: 0,
-    stopping: false,
+    pending: new Map(),
+    stopping: 'no',
   };
+}
+
+/**
+ * Stores the records of one decision together and runs `then` once they are stored. Stores are answered in the order of
+ * asking, so what is said of a launch keeps its order if all of it goes through here. Rule: AGS-1.
+ */
+export function persist(state: AgentState, writes: readonly CheckpointWrite[], then: AfterStored): Effects {
+  const requestId = ++state.checkpoints;
+  state.pending.set(requestId, then);
+  return [{ type: 'checkpoint', requestId, writes }];
 }

@@ -7,12 +7,18 @@ export const agentMachine = agentSetup.createMachine({
   initial: 'starting',
   on: {
     TICK: { actions: 'tick' },
-    STOP: { target: '.terminating', actions: 'killAll' },
+    CHECKPOINTED: { actions: ['checkpointed', 'letIn'] },
+    STOP: [
+      { guard: 'endsTasks', target: '.terminating', actions: 'killAll' },
+      { target: '.leaving', actions: 'prepareToLeave' },
+    ],
     'executor.UPDATE': { actions: 'executorUpdate' },
     'operator.INVALID': { actions: 'invalidCall' },
     'operator.*': { actions: 'operatorCall' },
-    'leader.ELECTED': { actions: 'elected' },
-    'master.INVITE': { actions: 'invited' },
+    'leader.ELECTED': [{ guard: 'isPassed', actions: 'elected' }, { actions: 'atTheDoor' }],
+    'master.INVITE': [{ guard: 'isPassed', actions: 'invited' }, { actions: 'atTheDoor' }],
+    // Of what passes the door, the states take what they can use.
+    'master.*': { actions: 'atTheDoor' },
   },
   states: {
     starting: {
@@ -46,16 +52,22 @@ export const agentMachine = agentSetup.createMachine({
       ],
       on: {
         RECONNECTED: { actions: 'reconnected' },
-        'master.INVITE': { actions: 'invited' },
-        'master.REGISTERED': { guard: 'isAnswer', actions: 'registered' },
-        'master.REREGISTERED': { guard: 'isAnswer', actions: 'registered' },
-        'master.*': { actions: 'masterMessage' },
+        'master.INVITE': [{ guard: 'isPassed', actions: 'invited' }, { actions: 'atTheDoor' }],
+        'master.REGISTERED': [{ guard: 'isAnswer', actions: 'registered' }, { actions: 'atTheDoor' }],
+        'master.REREGISTERED': [{ guard: 'isAnswer', actions: 'registered' }, { actions: 'atTheDoor' }],
+        'master.*': { guard: 'isPassed', actions: 'masterMessage' },
       },
     },
     terminating: {
-      on: { 'master.*': { actions: 'masterMessage' } },
+      on: { 'master.*': { guard: 'isPassed', actions: 'masterMessage' } },
       always: { guard: 'isIdle', target: 'stopped' },
     },
+    leaving: {
+      // Deaf from here on: what it heard now it could not carry out.
+      on: { 'executor.UPDATE': {}, 'leader.ELECTED': {}, 'master.*': {}, 'master.INVITE': {} },
+      always: { guard: 'isSettled', target: 'left' },
+    },
     stopped: { entry: 'sayGoodbye', type: 'final' },
+    left: { entry: 'leave', type: 'final' },
   },
 });

@@ -1,5 +1,5 @@
 /** The agent machine's vocabulary: its types, named guards and named actions. */
-import { setup } from 'xstate';
+import { enqueueActions, setup } from 'xstate';
 import type {
   AgentOperatorMessage,
   CheckpointEvent,
@@ -15,8 +15,10 @@ import type {
 } from '../events.js';
 import type { ExecutorUpdate } from '../framework/command-executor.js';
 import { NOTHING } from '../effect.js';
+import { beginsSession } from '../member.js';
 import { performer, type Batch } from '../perform.js';
-import { newAgentState, type AgentConfig, type AgentState } from './agent-state.js';
+import { newAgentState, type AgentConfig, type AgentState, type DoorMessage } from './agent-state.js';
+import * as door from './door.js';
 import * as launches from './launches.js';
 import * as registration from './registration.js';
 
@@ -34,6 +36,24 @@ export type AgentEvent =
 
 const perform = performer<AgentState, AgentEvent>();
 
+const isPassed = (state: AgentState, event: AgentEvent): boolean => door.isPassed(state, event as DoorMessage);
+
+/** What the door held comes in again, within this step: nothing that is newer comes before it. Rule: EPO-4. */
+const letIn = enqueueActions<
+  { state: AgentState },
+  AgentEvent,
+  undefined,
+  AgentEvent,
+  never,
+  never,
+  never,
+  never,
+  Batch
+>(({ context, event, enqueue }) => {
+  const { now, random } = event;
+  for (const held of door.takeHeld(context.state)) enqueue.raise({ ...held, now, random });
+});
+
 export const agentSetup = setup({
   types: {} as {
     context: { state: AgentState };
@@ -43,11 +63,16 @@ export const agentSetup = setup({
     tags: 'registered';
   },
   guards: {
-    isAnswer: ({ context, event }) => 'meta' in event && registration.isRegistered(context.state, event.meta),
+    isPassed: ({ context, event }) => isPassed(context.state, event),
+    /** It begins our session, and what it rests on is stored. */
+    isAnswer: ({ context, event }) =>
+      isPassed(context.state, event) && 'meta' in event && beginsSession(context.state.member, event.meta),
+    endsTasks: ({ event }) => event.type === 'STOP' && event.endTasks === true,
     needsRegistration: ({ context }) => context.state.need === 'registration',
     needsInvitation: ({ context }) => context.state.need === 'invitation',
     isUnwanted: ({ context }) => context.state.need === 'end',
     isIdle: ({ context }) => launches.isIdle(context.state),
+    isSettled: ({ context }) => launches.isSettled(context.state),
   },
   actions: {
     start: perform(registration.onStart),
@@ -58,6 +83,9 @@ export const agentSetup = setup({
     ),
     invited: perform(registration.onInvite),
     elected: perform(registration.onElected),
+    atTheDoor: perform<DoorMessage>(door.atTheDoor),
+    checkpointed: perform<CheckpointEvent>(launches.onCheckpointed),
+    letIn,
     reconnected: perform((state: AgentState) => {
       state.need = 'registration';
       return NOTHING;
@@ -68,7 +96,9 @@ export const agentSetup = setup({
     operatorCall: perform(launches.onOperatorCall),
     tick: perform(launches.onTick),
     killAll: perform(launches.onStop),
+    prepareToLeave: perform(launches.onLeave),
     sayGoodbye: perform(launches.sayGoodbye),
+    leave: perform(launches.leave),
   },
 });
 

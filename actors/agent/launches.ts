@@ -1,27 +1,42 @@
-/** What an agent is told to run, kill and end, and what its executor says. Rules: LCH-1, KIL-1, AGT-4. */
+/** What an agent is told to run, kill and end, and what its executor says. Rules: LCH-1, KIL-1, AGT-4, AGS-1, AGS-7. */
+import type { KillPolicy } from '../../protocol/container.js';
 import { errorBody } from '../../protocol/errors.js';
 import { isTerminal } from '../../protocol/task-state.js';
 import { log, NOTHING, reply, type Effect, type Effects } from '../effect.js';
-import type { AgentOperatorMessage, InvalidMessage, MasterToAgentMessage, MessageOf, Stamp } from '../events.js';
+import type {
+  AgentOperatorMessage,
+  CheckpointEvent,
+  InvalidMessage,
+  MasterToAgentMessage,
+  MessageOf,
+  Stamp,
+} from '../events.js';
+import { graceMsOf, type CommandExecutorEvent, type ExecutorUpdate } from '../framework/command-executor.js';
 import { admitMessage } from '../member.js';
-import { unreachable } from '../invariant.js';
-import type { CommandExecutorEvent, ExecutorUpdate } from '../framework/command-executor.js';
-import type { AgentState } from './agent-state.js';
-import { onSilenceDue, passGate, toMaster } from './registration.js';
-import { disown, newLaunch, onAcknowledged, onUpdateDue, update } from './updates.js';
+import { invariant, unreachable } from '../invariant.js';
+import { persist, type AgentState, type LaunchRow } from './agent-state.js';
+import { isRefused, onForgetDue } from './ended.js';
+import { onSilenceDue, toMaster } from './registration.js';
+import { disown, newLaunch, onAcknowledged, onUpdateDue, save, streamWrite, update } from './updates.js';
 
 const tell = (event: CommandExecutorEvent): Effect => ({ type: 'tell', actor: 'commandExecutor', event });
 
+/** What was asked of the store is stored. Rule: AGS-1. */
+export function onCheckpointed(state: AgentState, { requestId, now }: CheckpointEvent): Effects {
+  const then = state.pending.get(requestId);
+  invariant(then !== undefined, `stored what nobody asked for: ${requestId}`);
+  state.pending.delete(requestId);
+  return then(state, now);
+}
+
 /** Messages of the session; a gap means that something is lost, and the agent registers anew. Rule: LNK-1. */
 export function onMasterMessage(state: AgentState, event: MasterToAgentMessage): Effects {
-  const { pass, effects } = passGate(state, event.meta);
-  if (!pass) return effects;
   const admission = admitMessage(state.member, event.meta, event.now);
   if (admission === 'gap') {
     state.need = 'registration';
-    return [...effects, log('info', 'a message of the master is lost'), { type: 'count', metric: 'session_gap' }];
+    return [log('info', 'a message of the master is lost'), { type: 'count', metric: 'session_gap' }];
   }
-  return admission === 'ok' ? [...effects, ...onAdmitted(state, event)] : effects;
+  return admission === 'ok' ? onAdmitted(state, event) : NOTHING;
 }
 
 function onAdmitted(state: AgentState, event: MasterToAgentMessage): Effects {
@@ -33,7 +48,7 @@ function onAdmitted(state: AgentState, event: MasterToAgentMessage): Effects {
     case 'master.STATUS_UPDATE_ACKNOWLEDGEMENT':
       return onAcknowledged(state, event);
     case 'master.SHUTDOWN_FRAMEWORK':
-      return killAll(state, event.body.frameworkId);
+      return killAll(state, event.now, event.body.frameworkId);
     case 'master.PING':
       return [toMaster(state, 'PONG', { agentId: state.agentId ?? '' }, { cause: event.meta.id })];
     case 'master.SHUTDOWN':
@@ -48,20 +63,26 @@ function onAdmitted(state: AgentState, event: MasterToAgentMessage): Effects {
   }
 }
 
-/** A launchId that has been seen is refused, whatever became of it. Rule: LCH-1. */
+/** A launchId that has been seen is refused, whatever became of it; another is stored, then started. Rules: LCH-1, AGS-1. */
 function onRunTask(
   state: AgentState,
   { body, meta, now }: MessageOf<MasterToAgentMessage, 'master.RUN_TASK'>,
 ): Effects {
   const { frameworkId, launchId, task, frameworkInfo } = body;
-  if (state.launches.has(launchId) || state.ended.has(launchId)) return NOTHING;
+  if (state.launches.has(launchId) || isRefused(state, launchId)) return NOTHING;
   // What is started now nobody would kill.
-  if (state.stopping) return disown(state, { frameworkId, taskId: task.taskId, launchId }, now);
-  newLaunch(state, { launchId, taskId: task.taskId, frameworkId }, meta.id);
+  if (state.stopping !== 'no') return disown(state, [{ frameworkId, taskId: task.taskId, launchId }], now);
   const capabilities = frameworkInfo.capabilities ?? [];
   const sendKilling = capabilities.some((capability) => capability.type === 'TASK_KILLING_STATE');
-  const agentId = state.agentId ?? '';
-  return [tell({ type: 'agent.LAUNCH', launchId, frameworkId, agentId, task, sendKilling })];
+  const { user } = frameworkInfo;
+  const { taskId } = task;
+  const { write } = newLaunch(state, { launchId, taskId, frameworkId, task, sendKilling, user, cause: meta.id });
+  return persist(state, [write], (current) => {
+    // The next life starts it.
+    if (current.stopping === 'leaving') return NOTHING;
+    const agentId = current.agentId ?? '';
+    return [tell({ type: 'agent.LAUNCH', launchId, frameworkId, agentId, task, sendKilling, user })];
+  });
 }
 
 function onKillTask(
@@ -74,20 +95,40 @@ function onKillTask(
     [...state.launches.values()].find((row) => row.frameworkId === frameworkId && row.taskId === taskId)?.launchId;
   if (launchId === undefined) return NOTHING;
   const row = state.launches.get(launchId);
-  if (row === undefined) return disown(state, { frameworkId, taskId, launchId }, now);
+  if (row === undefined) return disown(state, [{ frameworkId, taskId, launchId }], now);
   if (isTerminal(row.state)) return NOTHING;
   row.cause = meta.id;
-  return [tell({ type: 'agent.KILL', launchId, killPolicy })];
+  return kill(state, [row], killPolicy, now);
 }
 
 /** Kills what a framework runs, or everything. */
-export function killAll(state: AgentState, frameworkId?: string): Effects {
-  const effects: Effect[] = [];
-  for (const row of state.launches.values()) {
-    if (isTerminal(row.state) || (frameworkId !== undefined && row.frameworkId !== frameworkId)) continue;
-    effects.push(tell({ type: 'agent.KILL', launchId: row.launchId, killPolicy: undefined }));
-  }
-  return effects;
+export function killAll(state: AgentState, now: number, frameworkId?: string): Effects {
+  const rows = [...state.launches.values()].filter(
+    (row) => !isTerminal(row.state) && (frameworkId === undefined || row.frameworkId === frameworkId),
+  );
+  return kill(state, rows, undefined, now);
+}
+
+/** The wish is stored, then the executor hears of it. One that asks for nothing sooner is carried out already. Rules: KIL-1, AGS-4. */
+function kill(
+  state: AgentState,
+  rows: readonly LaunchRow[],
+  killPolicy: KillPolicy | undefined,
+  now: number,
+): Effects {
+  const sooner = rows.filter((row) => {
+    const graceMs = graceMsOf(state.config.timings, row.task, killPolicy);
+    const { requestedAtMs, graceMs: before } = row.kill ?? { requestedAtMs: Infinity, graceMs: 0 };
+    if (now + graceMs >= requestedAtMs + before) return false;
+    row.kill = { requestedAtMs: now, graceMs };
+    return true;
+  });
+  if (sooner.length === 0) return NOTHING;
+  return persist(
+    state,
+    sooner.map((row) => streamWrite(state, row)),
+    () => sooner.map(({ launchId }) => tell({ type: 'agent.KILL', launchId, killPolicy })),
+  );
 }
 
 /** The command executor reports. */
@@ -136,6 +177,10 @@ function onDue(state: AgentState, key: string, now: number): Effects {
       return onSilenceDue(state, now);
     case 'update':
       return onUpdateDue(state, key.slice(at + 1), now);
+    case 'save':
+      return save(state);
+    case 'forget':
+      return onForgetDue(state, now);
     case 'end':
       state.need = 'end';
       return NOTHING;
@@ -144,20 +189,31 @@ function onDue(state: AgentState, key: string, now: number): Effects {
   }
 }
 
-/** An orderly end: nothing new, everything running is killed. Until launches outlive the agent they must not be left behind. */
+/** The end of the agent and of its tasks: nothing new, everything running is killed. Rule: AGT-4. */
 export function onStop(state: AgentState, { now }: Stamp): Effects {
-  state.stopping = true;
+  state.stopping = 'ending';
   // It may be what brought us here; from here on it says that the time is up.
   state.need = 'nothing';
   state.deadlines.set('end', now + 2 * state.config.timings.killGraceMs + 2_000);
-  return killAll(state);
+  return killAll(state, now);
 }
 
+/** The end of the agent alone: its tasks run on, and the next life finds them. Rule: AGS-7. */
+export function onLeave(state: AgentState): Effects {
+  state.stopping = 'leaving';
+  return save(state);
+}
+
+/** Whether all that was said is stored. */
+export const isSettled = (state: AgentState): boolean => state.pending.size === 0;
+
 export const isIdle = (state: AgentState): boolean =>
-  state.need === 'end' || [...state.launches.values()].every((row) => isTerminal(row.state));
+  state.need === 'end' || (isSettled(state) && [...state.launches.values()].every((row) => isTerminal(row.state)));
 
 export function sayGoodbye(state: AgentState): Effects {
   const bye: Effects =
     state.agentId === undefined ? NOTHING : [toMaster(state, 'UNREGISTER', { agentId: state.agentId })];
   return [...bye, { type: 'stop', restart: false, reason: 'asked to stop' }];
 }
+
+export const leave = (): Effects => [{ type: 'stop', restart: false, reason: 'asked to stop; its tasks run on' }];

@@ -1,10 +1,11 @@
 /** How an agent comes to a leader and stays: knocking, invitation, session, silence. Rules: LNK-1, AGT-1, AGT-2. */
 import { backoffMs } from '../backoff.js';
 import { log, NOTHING, publish, type Effect, type Effects } from '../effect.js';
-import type { LeaderMessage, MasterToAgentMessage, Meta, MessageOf, Stamp } from '../events.js';
-import { beginSession, beginsSession, endSession, instanceOf, nextQuestion, passEpoch } from '../member.js';
+import type { LeaderMessage, MasterToAgentMessage, MessageOf, Stamp } from '../events.js';
+import { beginSession, endSession, instanceOf, nextQuestion } from '../member.js';
 import type { MessageBody, MessageType } from '../../protocol/messages.js';
 import type { AgentState } from './agent-state.js';
+import { wakeToForget } from './ended.js';
 import { answerLaunches, sendOutstanding } from './updates.js';
 
 export function toMaster<T extends MessageType<'masterAgent'>>(
@@ -22,6 +23,7 @@ export function onStart(state: AgentState, { random, now }: Stamp): Effects {
   state.member.instance = instanceOf(random);
   state.member.heardAtMs = now;
   state.uuidSeed = random;
+  wakeToForget(state, now);
   return NOTHING;
 }
 
@@ -39,11 +41,11 @@ export function register(state: AgentState, { now, random }: Stamp): Effects {
   const { info: agentInfo, version } = config;
   const head = { id: nextQuestion(member) };
   if (agentId === undefined) return [toMaster(state, 'REGISTER', { agentInfo, version }, head)];
-  const tasks = [...state.launches.values()].map(({ frameworkId, taskId, launchId, state: taskState }) => ({
+  const tasks = [...state.launches.values()].map(({ frameworkId, taskId, launchId, storedState }) => ({
     frameworkId,
     taskId,
     launchId,
-    state: taskState,
+    state: storedState,
   }));
   return [toMaster(state, 'REREGISTER', { agentId, agentInfo, version, tasks }, head)];
 }
@@ -58,37 +60,22 @@ export function awaitInvitation(state: AgentState, { now, random }: Stamp): Effe
   return NOTHING;
 }
 
-/** Notes the epoch of a message. Rule: EPO-1. */
-export function passGate(state: AgentState, meta: Meta): { pass: boolean; effects: Effects } {
-  const verdict = passEpoch(state.member, meta.epoch);
-  if (verdict === 'stale') return { pass: false, effects: [{ type: 'count', metric: 'stale_epoch' }] };
-  return { pass: true, effects: verdict === 'newer' ? checkpoint(state) : NOTHING };
-}
-
-export function checkpoint(state: AgentState): Effects {
-  const value = { epoch: state.member.epoch, agentId: state.agentId };
-  return [{ type: 'checkpoint', requestId: ++state.checkpoints, value }];
-}
-
 export function onElected(state: AgentState, { meta }: MessageOf<LeaderMessage, 'leader.ELECTED'>): Effects {
-  const before = state.member.epoch;
-  const { effects } = passGate(state, meta);
-  if (state.member.epoch <= before || state.need === 'end') return effects;
+  if (meta.epoch <= state.leaderEpoch || state.need === 'end') return NOTHING;
+  state.leaderEpoch = meta.epoch;
   // Nobody invites an agent that nobody knows.
   state.need = state.agentId === undefined ? 'registration' : 'invitation';
-  return effects;
+  return NOTHING;
 }
 
 export function onInvite(state: AgentState, { meta }: MessageOf<MasterToAgentMessage, 'master.INVITE'>): Effects {
   // An id that this principal had once is invited too, and would make it come again for ever.
   const { agentId: named } = meta.parameters;
   if (state.agentId !== undefined && named !== undefined && named !== state.agentId) return NOTHING;
-  const { pass, effects } = passGate(state, meta);
-  if (pass) {
-    state.need = 'registration';
-    state.member.attempt = 0;
-  }
-  return effects;
+  state.leaderEpoch = meta.epoch;
+  state.need = 'registration';
+  state.member.attempt = 0;
+  return NOTHING;
 }
 
 type Registered = MessageOf<MasterToAgentMessage, 'master.REGISTERED' | 'master.REREGISTERED'>;
@@ -96,30 +83,21 @@ type Registered = MessageOf<MasterToAgentMessage, 'master.REGISTERED' | 'master.
 /** The session begins: what is outstanding goes at once. Rules: LNK-1, UPD-6. */
 export function onRegistered(state: AgentState, event: Registered): Effects {
   const { meta, body, now } = event;
-  const { pass, effects } = passGate(state, meta);
-  if (!pass || !beginsSession(state.member, meta)) return effects;
   beginSession(state.member, meta);
   state.member.heardAtMs = now;
+  state.leaderEpoch = meta.epoch;
   state.need = 'nothing';
   state.heartbeatIntervalMs = body.heartbeatIntervalMs;
   state.deadlines.clear('register');
   state.deadlines.clear('invitation');
   state.deadlines.set('silence', now + silenceMs(state));
-  const isNew = state.agentId !== body.agentId;
-  state.agentId = body.agentId;
   const launches = event.type === 'master.REREGISTERED' ? event.body.launches : [];
   return [
-    ...effects,
-    ...(isNew ? checkpoint(state) : NOTHING),
     log('info', 'registered', { agentId: body.agentId, session: meta.session }),
     ...sendOutstanding(state, now),
     ...answerLaunches(state, launches, now),
   ];
 }
-
-/** Whether the answer in the event is the one that our session begins with. */
-export const isRegistered = (state: AgentState, meta: Meta): boolean =>
-  meta.epoch >= state.member.epoch && beginsSession(state.member, meta);
 
 const silenceMs = (state: AgentState): number =>
   state.heartbeatIntervalMs * (state.config.timings.missedHeartbeats + 1);

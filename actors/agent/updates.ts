@@ -1,26 +1,74 @@
-/** Status updates: one ordered, acknowledged, repeated stream per launch. Rules: UPD-1 to UPD-6, LCH-1, LCH-2. */
+/** Status updates: one ordered, stored, acknowledged, repeated stream per launch. Rules: UPD-1 to UPD-6, LCH-1, LCH-2, AGS-1. */
 import type { LaunchRef } from '../../protocol/agent-api.js';
-import { hex, uuidOf } from '../../protocol/ids.js';
-import type { TaskState, TaskStatus } from '../../protocol/task.js';
+import { CHECKPOINT_VERSION, checkpointKey } from '../../protocol/checkpoint.js';
+import { hex, uuidOf, NO_SESSION } from '../../protocol/ids.js';
+import type { TaskInfo, TaskState, TaskStatus } from '../../protocol/task.js';
 import { isLegalMove, isTerminal } from '../../protocol/task-state.js';
-import { NO_SESSION } from '../../protocol/ids.js';
-import { NOTHING, publish, type Effects } from '../effect.js';
+import { NOTHING, publish, type CheckpointWrite, type Effects } from '../effect.js';
 import type { MasterToAgentMessage, MessageOf } from '../events.js';
-import type { AgentState, LaunchRow } from './agent-state.js';
+import { persist, type AgentState, type LaunchRow } from './agent-state.js';
+import { isRefused, rememberEnd } from './ended.js';
 
-/** Launches that are over are remembered up to this many, the oldest forgotten first. */
-const MAX_ENDED = 200_000;
+/** Acknowledgements that nothing waits for are stored together after so long. Rule: AGS-5. */
+const SAVE_GATHER_MS = 50;
 
-export function newLaunch(state: AgentState, { launchId, taskId, frameworkId }: LaunchRef, cause?: string): LaunchRow {
-  const row: LaunchRow = { launchId, taskId, frameworkId, state: 'TASK_STAGING', updates: [], attempt: 0, cause };
+/** What is stored of a launch once. */
+interface Launch extends LaunchRef {
+  readonly task?: TaskInfo | undefined;
+  readonly sendKilling: boolean;
+  readonly cause?: string | undefined;
+  readonly user?: string | undefined;
+}
+
+/** A row, and the record that is to be stored before anybody acts on it. */
+export function newLaunch(state: AgentState, launch: Launch): { row: LaunchRow; write: CheckpointWrite } {
+  const { launchId, taskId, frameworkId, task, sendKilling, cause, user } = launch;
+  const row: LaunchRow = {
+    launchId,
+    taskId,
+    frameworkId,
+    task,
+    state: 'TASK_STAGING',
+    storedState: 'TASK_STAGING',
+    updates: [],
+    stored: 0,
+    settling: 0,
+    attempt: 0,
+    cause,
+    runningAtMs: undefined,
+    kill: undefined,
+  };
   state.launches.set(launchId, row);
-  return row;
+  const value = {
+    schemaVersion: CHECKPOINT_VERSION,
+    ...{ launchId, taskId, frameworkId, sendKilling },
+    ...(task !== undefined && { task }),
+    ...(cause !== undefined && { cause }),
+    ...(user !== undefined && { user }),
+  };
+  return { row, write: { key: checkpointKey('launch', launchId), value } };
+}
+
+/** All that changes of a launch, as it is now. */
+export function streamWrite(state: AgentState, row: LaunchRow): CheckpointWrite {
+  state.unsaved.delete(row.launchId);
+  const { launchId, runningAtMs, kill } = row;
+  const value = {
+    schemaVersion: CHECKPOINT_VERSION,
+    launchId,
+    state: row.state,
+    updates: [...row.updates],
+    ...(runningAtMs !== undefined && { runningAtMs }),
+    ...(kill !== undefined && { kill }),
+  };
+  return { key: checkpointKey('stream', launchId), value };
 }
 
 /** Appends an update to its launch's stream; nothing follows a terminal state. Rules: UPD-5, TSK-1. */
-export function update(state: AgentState, row: LaunchRow, status: Omit<TaskStatus, 'taskId'>, now: number): Effects {
-  if (!isLegalMove(row.state, status.state)) return NOTHING;
+function append(state: AgentState, row: LaunchRow, status: Omit<TaskStatus, 'taskId'>, now: number): boolean {
+  if (!isLegalMove(row.state, status.state)) return false;
   row.state = status.state;
+  if (status.state === 'TASK_RUNNING') row.runningAtMs ??= now;
   row.updates.push({
     ...status,
     taskId: row.taskId,
@@ -30,25 +78,32 @@ export function update(state: AgentState, row: LaunchRow, status: Omit<TaskStatu
     timestamp: now / 1000,
     uuid: uuidOf(state.uuidSeed, ++state.uuids),
   });
-  if (isTerminal(status.state)) rememberEnd(state, row.launchId, status.state);
-  return row.updates.length === 1 ? send(state, row, now) : NOTHING;
+  return true;
 }
 
-function rememberEnd(state: AgentState, launchId: string, end: TaskState): void {
-  state.ended.set(launchId, end);
-  const oldest = state.ended.keys().next().value;
-  if (state.ended.size > MAX_ENDED && oldest !== undefined) state.ended.delete(oldest);
+/** The store has one more update: it goes, if none is before it. */
+function onUpdateStored(state: AgentState, row: LaunchRow, stored: TaskState, now: number): Effects {
+  row.stored += 1;
+  row.storedState = stored;
+  return row.stored === 1 ? send(state, row, now) : NOTHING;
 }
 
-/** Sends the first update of a stream, if there is a session, and arms its repetition. */
+/** An update is stored, then sent. Rule: AGS-1. */
+export function update(state: AgentState, row: LaunchRow, status: Omit<TaskStatus, 'taskId'>, now: number): Effects {
+  if (!append(state, row, status, now)) return NOTHING;
+  return persist(state, [streamWrite(state, row)], (current, at) => onUpdateStored(current, row, status.state, at));
+}
+
+/** Sends the first update of a stream, if it is stored and there is a session, and arms its repetition. */
 function send(state: AgentState, row: LaunchRow, now: number): Effects {
   const [status] = row.updates;
   const { link, epoch } = state.member;
-  if (status === undefined || link.session === NO_SESSION || state.agentId === undefined) return NOTHING;
+  if (status === undefined || row.stored === 0 || row.settling > 0) return NOTHING;
+  if (link.session === NO_SESSION || state.agentId === undefined) return NOTHING;
   const { updateRetryMs, updateRetryMaxMs } = state.config.timings;
   state.deadlines.set(`update:${row.launchId}`, now + Math.min(updateRetryMaxMs, updateRetryMs * 2 ** row.attempt));
   row.attempt += 1;
-  const body = { agentId: state.agentId, frameworkId: row.frameworkId, status, latestState: row.state };
+  const body = { agentId: state.agentId, frameworkId: row.frameworkId, status, latestState: row.storedState };
   const to = { row: 'masterAgent' as const, parameters: { principal: state.config.name } };
   return [publish(to, 'STATUS_UPDATE', body, { session: link.session, epoch, cause: row.cause })];
 }
@@ -66,21 +121,59 @@ export function sendOutstanding(state: AgentState, now: number): Effects {
   });
 }
 
-/** The scheduler has it: the next one goes, or the launch is over. Rules: UPD-1, UPD-3. */
+/** The scheduler has it: the next one goes, or the launch is over. Rules: UPD-1, UPD-3, AGS-5. */
 export function onAcknowledged(
   state: AgentState,
   { body, now }: MessageOf<MasterToAgentMessage, 'master.STATUS_UPDATE_ACKNOWLEDGEMENT'>,
 ): Effects {
   const row = body.launchId === undefined ? findByTask(state, body) : state.launches.get(body.launchId);
   const head = row?.updates[0];
-  if (row === undefined || row.frameworkId !== body.frameworkId) return NOTHING;
+  if (row === undefined || row.stored === 0 || row.frameworkId !== body.frameworkId) return NOTHING;
   if (head?.uuid === undefined || hex(head.uuid) !== hex(body.uuid)) return NOTHING;
   row.updates.shift();
+  row.stored -= 1;
   row.attempt = 0;
   state.deadlines.clear(`update:${row.launchId}`);
-  if (!isTerminal(head.state)) return send(state, row, now);
-  state.launches.delete(row.launchId);
+  if (isTerminal(head.state)) return endLaunch(state, row, head.state, now);
+  if (row.updates.length > 0) return settle(state, row);
+  // Nothing waits for it, so it can share a write with others.
+  state.unsaved.add(row.launchId);
+  state.deadlines.setEarliest('save', now + SAVE_GATHER_MS);
   return NOTHING;
+}
+
+/**
+ * The next update goes when the store has the acknowledgement of the one before.
+ * 1. RUNNING is acknowledged, FINISHED is sent. 2. The agent dies, and the acknowledgement with it. 3. Its next life would
+ * send RUNNING behind FINISHED.
+ */
+function settle(state: AgentState, row: LaunchRow): Effects {
+  row.settling += 1;
+  return persist(state, [streamWrite(state, row)], (current, at) => {
+    row.settling -= 1;
+    return send(current, row, at);
+  });
+}
+
+/** Launch and end in one write: at no moment is there neither. */
+function endLaunch(state: AgentState, row: LaunchRow, end: TaskState, now: number): Effects {
+  const { launchId } = row;
+  state.launches.delete(launchId);
+  state.unsaved.delete(launchId);
+  const gone = (['launch', 'stream'] as const).map((kind) => ({ key: checkpointKey(kind, launchId) }));
+  return persist(state, [...gone, rememberEnd(state, launchId, end, now)], () => NOTHING);
+}
+
+/** Stores the acknowledgements that have gathered. */
+export function save(state: AgentState): Effects {
+  state.deadlines.clear('save');
+  const rows = [...state.unsaved].flatMap((launchId) => state.launches.get(launchId) ?? []);
+  if (rows.length === 0) return NOTHING;
+  return persist(
+    state,
+    rows.map((row) => streamWrite(state, row)),
+    () => NOTHING,
+  );
 }
 
 function findByTask(state: AgentState, { frameworkId, taskId }: { frameworkId: string; taskId: string }) {
@@ -90,29 +183,36 @@ function findByTask(state: AgentState, { frameworkId, taskId }: { frameworkId: s
 
 /** Answers for launches that the registry has and we do not run: only the agent may say so. Rule: LCH-2. */
 export function answerLaunches(state: AgentState, launches: readonly LaunchRef[], now: number): Effects {
-  return launches.flatMap((launch) => (state.launches.has(launch.launchId) ? NOTHING : disown(state, launch, now)));
+  const missing = new Map(launches.map((launch) => [launch.launchId, launch]));
+  for (const launchId of missing.keys()) if (state.launches.has(launchId)) missing.delete(launchId);
+  return disown(state, [...missing.values()], now);
 }
 
-/** From now on this launch is refused; then it is said that it did not start, or how it ended. Rule: LCH-2. */
-export function disown(state: AgentState, launch: LaunchRef, now: number): Effects {
-  const end = state.ended.get(launch.launchId);
-  const row = newLaunch(state, launch);
-  return update(
+/** From now on these launches are refused; when that is stored it is said that they did not start, or how they ended. Rule: LCH-2. */
+export function disown(state: AgentState, launches: readonly LaunchRef[], now: number): Effects {
+  if (launches.length === 0) return NOTHING;
+  const refused = launches.map((launch) => {
+    const end = state.ended.get(launch.launchId)?.state;
+    const message = messageOf(end, isRefused(state, launch.launchId));
+    const { row, write } = newLaunch(state, { ...launch, sendKilling: false });
+    append(
+      state,
+      row,
+      { state: end ?? 'TASK_DROPPED', source: 'SOURCE_AGENT', reason: 'REASON_AGENT_RESTARTED', message },
+      now,
+    );
+    return { row, writes: [write, streamWrite(state, row)] };
+  });
+  return persist(
     state,
-    row,
-    {
-      state: end ?? 'TASK_DROPPED',
-      source: 'SOURCE_AGENT',
-      reason: 'REASON_AGENT_RESTARTED',
-      message: messageOf(end),
-    },
-    now,
+    refused.flatMap(({ writes }) => writes),
+    (current, at) => refused.flatMap(({ row }) => onUpdateStored(current, row, row.state, at)),
   );
 }
 
-function messageOf(end: TaskState | undefined): string {
-  if (end === undefined || end === 'TASK_DROPPED') return 'The launch was never started.';
-  return end === 'TASK_GONE'
-    ? 'The agent was restarted, and what it ran ended with it.'
-    : 'The launch is over; this is its last state known.';
+function messageOf(end: TaskState | undefined, isRefusedAlready: boolean): string {
+  if (end !== undefined && end !== 'TASK_DROPPED') return 'The launch is over; this is its last state known.';
+  return end === undefined && isRefusedAlready
+    ? 'The launch is too old to be remembered, and is refused.'
+    : 'The launch was never started.';
 }

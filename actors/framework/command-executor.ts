@@ -1,12 +1,12 @@
-/** The command executor: runs command tasks for its agent, a row per task, so many starts at a time. Rules: EXE-1 to EXE-5. */
-import type { CommandInfo, KillPolicy } from '../../protocol/container.js';
-import { escapeToken } from '../../protocol/ids.js';
+/** The command executor: runs command tasks for its agent, a row per task, so many starts at a time. Rules: EXE-1 to EXE-5, AGS-2 to AGS-4. */
+import type { KillPolicy } from '../../protocol/container.js';
 import type { Timings } from '../../protocol/limits.js';
 import type { TaskInfo, TaskStatus } from '../../protocol/task.js';
 import { Deadlines } from '../deadlines.js';
-import { log, NOTHING, type ContainerSpec, type Effect, type Effects } from '../effect.js';
+import { log, NOTHING, type Effect, type Effects } from '../effect.js';
 import type { ContainerEvent, Stamp } from '../events.js';
 import type { ActorState } from '../perform.js';
+import { containerOf } from './container-of.js';
 
 /** What the agent tells its command executor. */
 export type CommandExecutorEvent =
@@ -18,6 +18,8 @@ export type CommandExecutorEvent =
       readonly task: TaskInfo;
       /** Whether the framework wants to see KILLING. */
       readonly sendKilling: boolean;
+      /** Whom the framework runs its tasks as, if the command says nothing. */
+      readonly user: string | undefined;
     }
   | { readonly type: 'agent.KILL'; readonly launchId: string; readonly killPolicy: KillPolicy | undefined };
 
@@ -28,12 +30,30 @@ export interface ExecutorUpdate {
   readonly status: Omit<TaskStatus, 'taskId'>;
 }
 
+/** A launch of an earlier life that has not ended, with what is stored of it. */
+export interface RecoveredLaunch {
+  readonly launchId: string;
+  readonly frameworkId: string;
+  readonly agentId: string;
+  readonly task: TaskInfo;
+  readonly sendKilling: boolean;
+  readonly user: string | undefined;
+  /** When it was told that it runs. */
+  readonly runningAtMs: number | undefined;
+  readonly kill: { readonly requestedAtMs: number; readonly graceMs: number } | undefined;
+  /** Whether KILLING was told. */
+  readonly toldKilling: boolean;
+}
+
 export interface CommandExecutorConfig {
   readonly timings: Timings;
   /** Containers that are started at a time; the rest queue. Rule: EXE-2. */
   readonly maxStarting: number;
   /** What every task's environment begins with. */
   readonly environment: Readonly<Record<string, string>>;
+  /** Most processes and threads of a task; not limited if it is missing. */
+  readonly maxPids?: number | undefined;
+  readonly recovered: readonly RecoveredLaunch[];
 }
 
 interface CommandRow {
@@ -42,10 +62,15 @@ interface CommandRow {
   readonly agentId: string;
   readonly task: TaskInfo;
   readonly sendKilling: boolean;
-  state: 'QUEUED' | 'STARTING' | 'RUNNING';
+  readonly user: string | undefined;
+  /** ADOPTING: of an earlier life; what became of it is still to be told. Rule: AGS-2. */
+  state: 'ADOPTING' | 'QUEUED' | 'STARTING' | 'RUNNING';
+  /** When it was first told that it runs. */
+  runningAtMs: number | undefined;
   /** Why it is being killed. */
   killing: 'asked' | 'maxCompletionTime' | undefined;
   killAtMs: number;
+  toldKilling: boolean;
 }
 
 export interface CommandExecutorState extends ActorState {
@@ -59,10 +84,49 @@ export const newCommandExecutorState = (config: CommandExecutorConfig): CommandE
   config,
   deadlines: new Deadlines(),
   announcedMs: undefined,
-  rows: new Map(),
+  rows: new Map(config.recovered.map((launch) => [launch.launchId, { ...newRow(launch), ...adopted(launch) }])),
   queue: [],
   starting: 0,
 });
+
+type Launch = Pick<CommandRow, 'launchId' | 'frameworkId' | 'agentId' | 'task' | 'sendKilling' | 'user'>;
+
+const newRow = ({ launchId, frameworkId, agentId, task, sendKilling, user }: Launch): CommandRow => ({
+  ...{ launchId, frameworkId, agentId, task, sendKilling, user },
+  state: 'QUEUED',
+  runningAtMs: undefined,
+  killing: undefined,
+  killAtMs: Infinity,
+  toldKilling: false,
+});
+
+const adopted = ({ runningAtMs, kill, toldKilling }: RecoveredLaunch) => ({
+  state: 'ADOPTING' as const,
+  runningAtMs,
+  killing: kill && ('asked' as const),
+  toldKilling,
+});
+
+/** The grace of a kill: that of the call, else of the task, else the agent's. Rule: EXE-4. */
+export function graceMsOf(timings: Timings, task: TaskInfo | undefined, killPolicy: KillPolicy | undefined): number {
+  const grace = killPolicy?.gracePeriod ?? task?.killPolicy?.gracePeriod;
+  return grace === undefined ? timings.killGraceMs : Math.max(0, grace.nanoseconds / 1e6);
+}
+
+/** What is left of a span that began at `sinceMs`; the whole of it if the clock was set back meanwhile. */
+const leftMs = (spanMs: number, sinceMs: number, now: number): number =>
+  Math.min(spanMs, Math.max(0, sinceMs + spanMs - now));
+
+/** Takes back what earlier lives had begun, before anything new; said even of nothing, as strays are ended by it. Rules: AGS-2, AGS-4. */
+export function onStart(state: CommandExecutorState, { now }: Stamp): Effects {
+  for (const { launchId, kill: asked } of state.config.recovered) {
+    const row = state.rows.get(launchId);
+    if (row === undefined || asked === undefined) continue;
+    armKill(state, row, now + leftMs(asked.graceMs, asked.requestedAtMs, now));
+  }
+  const containers = [...state.rows.values()].map((row) => containerOf(state.config, row));
+  return [{ type: 'adoptContainers', containers }];
+}
 
 const report = (launchId: string, status: Omit<TaskStatus, 'taskId'>): Effect => {
   const event: ExecutorUpdate = { type: 'executor.UPDATE', launchId, status };
@@ -73,18 +137,8 @@ export function onLaunch(
   state: CommandExecutorState,
   event: Extract<CommandExecutorEvent, { type: 'agent.LAUNCH' }> & Stamp,
 ): Effects {
-  const { launchId, frameworkId, agentId, task, sendKilling } = event;
-  state.rows.set(launchId, {
-    launchId,
-    frameworkId,
-    agentId,
-    task,
-    sendKilling,
-    state: 'QUEUED',
-    killing: undefined,
-    killAtMs: Infinity,
-  });
-  state.queue.push(launchId);
+  state.rows.set(event.launchId, newRow(event));
+  state.queue.push(event.launchId);
   return startNext(state);
 }
 
@@ -98,38 +152,9 @@ function startNext(state: CommandExecutorState): Effects {
     if (row?.state !== 'QUEUED') continue;
     row.state = 'STARTING';
     state.starting += 1;
-    effects.push({ type: 'launchContainer', spec: containerOf(state, row) });
+    effects.push({ type: 'launchContainer', spec: containerOf(state.config, row) });
   }
   return effects;
-}
-
-/** Where a launch's sandbox is, below the agent's sandboxes; Mesos' layout. */
-export const sandboxOf = (frameworkId: string, executorId: string, launchId: string): string =>
-  `frameworks/${escapeToken(frameworkId)}/executors/${escapeToken(executorId)}/runs/${escapeToken(launchId)}`;
-
-function containerOf(state: CommandExecutorState, row: CommandRow): ContainerSpec {
-  const { launchId, frameworkId, agentId, task } = row;
-  const command = task.command ?? {};
-  const environment: Record<string, string> = {
-    ...state.config.environment,
-    TEPUI_FRAMEWORK_ID: frameworkId,
-    TEPUI_TASK_ID: task.taskId,
-    TEPUI_AGENT_ID: agentId,
-  };
-  for (const { name, value } of command.environment?.variables ?? [])
-    if (value !== undefined) environment[name] = value;
-  return {
-    containerId: launchId,
-    sandbox: sandboxOf(frameworkId, task.taskId, launchId),
-    argv: argvOf(command),
-    environment,
-    user: command.user,
-  };
-}
-
-/** Mesos' rule: a shell command by `/bin/sh -c`, else `execve(value, arguments)`, where the first argument is the name. */
-function argvOf({ shell = true, value = '', arguments: args = [] }: CommandInfo): string[] {
-  return shell ? ['/bin/sh', '-c', value] : [value, ...args.slice(1)];
 }
 
 export function onContainerStarted(
@@ -137,17 +162,21 @@ export function onContainerStarted(
   event: Extract<ContainerEvent, { type: 'CONTAINER_STARTED' }>,
 ): Effects {
   const row = state.rows.get(event.containerId);
-  if (row?.state !== 'STARTING') return NOTHING;
+  if (row?.state !== 'STARTING' && row?.state !== 'ADOPTING') return NOTHING;
+  if (row.state === 'STARTING') state.starting -= 1;
   row.state = 'RUNNING';
-  state.starting -= 1;
-  const { maxCompletionTime } = row.task;
-  if (maxCompletionTime !== undefined)
-    state.deadlines.set(`completion:${row.launchId}`, event.now + maxCompletionTime.nanoseconds / 1e6);
-  const containerStatus = { containerId: { value: row.launchId }, executorPid: event.pid };
-  const effects: Effect[] = [report(row.launchId, { state: 'TASK_RUNNING', containerStatus })];
-  // Asked for while it was starting: the signal had nobody to go to.
-  if (row.killing !== undefined)
-    effects.push({ type: 'signalContainer', containerId: row.launchId, signal: 'SIGTERM' });
+  const effects: Effect[] = [];
+  // Of an adopted one it may have been told already.
+  if (row.runningAtMs === undefined) {
+    row.runningAtMs = event.now;
+    const containerStatus = { containerId: { value: row.launchId }, executorPid: event.pid };
+    effects.push(report(row.launchId, { state: 'TASK_RUNNING', containerStatus }));
+  }
+  const spanMs = (row.task.maxCompletionTime?.nanoseconds ?? Infinity) / 1e6;
+  if (spanMs < Infinity)
+    state.deadlines.set(`completion:${row.launchId}`, event.now + leftMs(spanMs, row.runningAtMs, event.now));
+  // Asked for while it was starting: the signal had nobody to go to. Or in an earlier life: it may not have gone.
+  if (row.killing !== undefined) effects.push(...terminate(row));
   return [...effects, ...startNext(state)];
 }
 
@@ -157,31 +186,56 @@ export function onContainerEnded(
 ): Effects {
   const row = state.rows.get(event.containerId);
   if (row === undefined) return NOTHING;
+  if (event.neverStarted === true && row.state === 'ADOPTING' && row.runningAtMs === undefined)
+    return requeue(state, row);
   if (row.state === 'STARTING') state.starting -= 1;
-  state.rows.delete(row.launchId);
-  state.deadlines.clear(`completion:${row.launchId}`);
-  state.deadlines.clear(`kill:${row.launchId}`);
+  forget(state, row);
   return [report(row.launchId, endStatus(row, event)), ...startNext(state)];
 }
 
-/** How a task ended, from how its container did. Rule: EXE-3. */
-function endStatus(
-  row: CommandRow,
-  { exitCode, exitSignal, launchError }: Extract<ContainerEvent, { type: 'CONTAINER_ENDED' }>,
-): Omit<TaskStatus, 'taskId'> {
+function forget(state: CommandExecutorState, row: CommandRow): void {
+  state.rows.delete(row.launchId);
+  state.deadlines.clear(`completion:${row.launchId}`);
+  state.deadlines.clear(`kill:${row.launchId}`);
+}
+
+/** An earlier life had not come to start it: it waits like any other, unless it is not wanted any more. Rule: AGS-2. */
+function requeue(state: CommandExecutorState, row: CommandRow): Effects {
+  if (row.killing !== undefined) return cancel(state, row);
+  row.state = 'QUEUED';
+  state.queue.push(row.launchId);
+  return startNext(state);
+}
+
+type Ended = Extract<ContainerEvent, { type: 'CONTAINER_ENDED' }>;
+
+/** How a task ended, from how its container did; what is not known is never FINISHED. Rules: EXE-3, AGS-3. */
+function endStatus(row: CommandRow, event: Ended): Omit<TaskStatus, 'taskId'> {
+  const { exitCode, exitSignal, launchError, limitation } = event;
   if (launchError !== undefined)
     return { state: 'TASK_FAILED', reason: 'REASON_CONTAINER_LAUNCH_FAILED', message: launchError };
   const exit = {
     ...(exitCode !== undefined && { exitCode }),
     ...(exitSignal !== undefined && { exitSignal }),
-    message:
-      exitSignal === undefined ? `Command exited with status ${exitCode ?? '?'}` : `Command ended by ${exitSignal}`,
+    message: endMessage(event),
   };
   if (row.killing === 'asked') return { state: 'TASK_KILLED', ...exit };
+  // A container that is not there although it was told that it runs is as lost as one whose wrapper died.
+  if (event.lost === 'wrapper' || event.neverStarted === true)
+    return { state: 'TASK_FAILED', reason: 'REASON_EXECUTOR_TERMINATED', ...exit };
+  if (event.lost === 'machine') return { state: 'TASK_FAILED', reason: 'REASON_AGENT_RESTARTED', ...exit };
+  if (limitation !== undefined) return { state: 'TASK_FAILED', reason: limitation.reason, ...exit };
   if (row.killing === 'maxCompletionTime')
     return { state: 'TASK_FAILED', reason: 'REASON_MAX_COMPLETION_TIME_REACHED', ...exit };
   if (exitCode === 0) return { state: 'TASK_FINISHED', ...exit };
   return { state: 'TASK_FAILED', reason: 'REASON_COMMAND_EXECUTOR_FAILED', ...exit };
+}
+
+function endMessage({ exitCode, exitSignal, lost, limitation, neverStarted }: Ended): string {
+  if (lost === 'machine') return 'The machine was restarted';
+  if (lost === 'wrapper' || neverStarted === true) return 'Command ended, exit status unknown';
+  if (limitation !== undefined) return limitation.message;
+  return exitSignal === undefined ? `Command exited with status ${exitCode ?? '?'}` : `Command ended by ${exitSignal}`;
 }
 
 /** SIGTERM to the tree, after the grace SIGKILL; a second kill can only shorten the grace. Rule: EXE-4. */
@@ -191,14 +245,13 @@ export function onKill(
 ): Effects {
   const row = state.rows.get(event.launchId);
   if (row === undefined) return NOTHING;
-  const grace = event.killPolicy?.gracePeriod ?? row.task.killPolicy?.gracePeriod;
-  const graceMs = grace === undefined ? state.config.timings.killGraceMs : grace.nanoseconds / 1e6;
+  const graceMs = graceMsOf(state.config.timings, row.task, event.killPolicy);
   return row.state === 'QUEUED' ? cancel(state, row) : kill(state, row, 'asked', graceMs, event.now);
 }
 
 /** A task that still queues never starts. Rule: EXE-5. */
 function cancel(state: CommandExecutorState, row: CommandRow): Effects {
-  state.rows.delete(row.launchId);
+  forget(state, row);
   return [
     report(row.launchId, {
       state: 'TASK_KILLED',
@@ -215,16 +268,24 @@ function kill(
   graceMs: number,
   now: number,
 ): Effects {
-  const killAtMs = now + graceMs;
   const isFirst = row.killing === undefined;
   row.killing ??= why;
-  if (killAtMs < row.killAtMs) {
-    row.killAtMs = killAtMs;
-    state.deadlines.set(`kill:${row.launchId}`, killAtMs);
-  }
-  if (!isFirst || row.state !== 'RUNNING') return NOTHING;
-  const effects: Effect[] = [{ type: 'signalContainer', containerId: row.launchId, signal: 'SIGTERM' }];
-  return row.sendKilling ? [report(row.launchId, { state: 'TASK_KILLING' }), ...effects] : effects;
+  armKill(state, row, now + graceMs);
+  return isFirst && row.state === 'RUNNING' ? terminate(row) : NOTHING;
+}
+
+function armKill(state: CommandExecutorState, row: CommandRow, killAtMs: number): void {
+  if (killAtMs >= row.killAtMs) return;
+  row.killAtMs = killAtMs;
+  state.deadlines.set(`kill:${row.launchId}`, killAtMs);
+}
+
+/** SIGTERM, told to who wants to see it. */
+function terminate(row: CommandRow): Effects {
+  const signal: Effect = { type: 'signalContainer', containerId: row.launchId, signal: 'SIGTERM' };
+  if (!row.sendKilling || row.toldKilling) return [signal];
+  row.toldKilling = true;
+  return [report(row.launchId, { state: 'TASK_KILLING' }), signal];
 }
 
 export function onTick(state: CommandExecutorState, { now }: Stamp): Effects {
@@ -239,8 +300,7 @@ export function onTick(state: CommandExecutorState, { now }: Stamp): Effects {
       state.deadlines.set(key, now + 1_000);
     } else {
       effects.push(log('info', 'maxCompletionTime is over', { taskId: row.task.taskId }));
-      const grace = row.task.killPolicy?.gracePeriod;
-      const graceMs = grace === undefined ? state.config.timings.killGraceMs : grace.nanoseconds / 1e6;
+      const graceMs = graceMsOf(state.config.timings, row.task, undefined);
       effects.push(...kill(state, row, 'maxCompletionTime', graceMs, now));
     }
   }

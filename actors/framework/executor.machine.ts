@@ -7,7 +7,7 @@ export const executorMachine = executorSetup.createMachine({
   initial: 'starting',
   states: {
     starting: {
-      on: { START: { target: 'subscribed' } },
+      on: { START: { target: 'subscribed', actions: 'start' } },
     },
     subscribed: {
       on: {

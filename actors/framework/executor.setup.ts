@@ -8,6 +8,7 @@ import {
   onContainerStarted,
   onKill,
   onLaunch,
+  onStart,
   onTick,
   type CommandExecutorConfig,
   type CommandExecutorEvent,
@@ -26,6 +27,7 @@ export const executorSetup = setup({
     input: CommandExecutorConfig;
   },
   actions: {
+    start: perform(onStart),
     launch: perform(onLaunch),
     kill: perform(onKill),
     containerStarted: perform(onContainerStarted),
