@@ -110,12 +110,7 @@ export function killAll(state: AgentState, now: number, frameworkId?: string): E
 }
 
 /** The wish is stored, then the executor hears of it. One that asks for nothing sooner is carried out already. Rules: KIL-1, AGS-4. */
-function kill(
-  state: AgentState,
-  rows: readonly LaunchRow[],
-  killPolicy: KillPolicy | undefined,
-  now: number,
-): Effects {
+function kill(state: AgentState, rows: readonly LaunchRow[], killPolicy: KillPolicy | undefined, now: number): Effects {
   const sooner = rows.filter((row) => {
     const graceMs = graceMsOf(state.config.timings, row.task, killPolicy);
     const { requestedAtMs, graceMs: before } = row.kill ?? { requestedAtMs: Infinity, graceMs: 0 };

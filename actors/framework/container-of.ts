@@ -54,7 +54,7 @@ const MIB = 1024 * 1024;
 /** Its share of the cpus is what it was given, and so is its memory's limit; a task may ask for other limits, none included. Rule: EXE-6. */
 function allotmentOf(task: TaskInfo, pids: number | undefined): { cpus: number | undefined; limits: ContainerLimits } {
   const resources = Resources.of(task.resources);
-  const given = (name: string): number | undefined => resources.scalar(name) || undefined;
+  const given = (name: string): number | undefined => resources.scalar(name) / 1_000 || undefined;
   const finite = (value: number | undefined): number | undefined => (value === Infinity ? undefined : value);
   const memMib = finite(task.limits?.['mem']?.value ?? given('mem'));
   return {

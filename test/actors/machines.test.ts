@@ -101,22 +101,33 @@ test.serial('ACT-4: the agent’s way to a session and to its end', (t) => {
   walk(t, agentMachine, kit, [
     ['it starts', () => kit.send({ type: 'START' }), 'registering', ['publish REGISTER']],
     ['no answer', () => kit.pass(375), 'registering', ['publish REGISTER']],
-    ['registered', () => kit.answer(), 'running', ['checkpoint', 'checkpoint']],
+    ['registered', () => kit.answer(), 'running', []],
     ['a ping', () => kit.hear('PING', {}), 'running', ['publish PONG']],
     ['a launch', () => kit.run('L1', 't1'), 'running', ['tell agent.LAUNCH']],
     ['it runs', () => kit.report('L1', 'TASK_RUNNING'), 'running', ['publish STATUS_UPDATE']],
-    ['a new leader', () => kit.send(elected(9)), 'awaitingInvitation', ['checkpoint']],
+    ['a new leader', () => kit.send(elected(9)), 'awaitingInvitation', []],
     ['no invitation', () => kit.pass(5_625), 'registering', ['publish REREGISTER']],
     ['registered', () => ((kit.epoch = 9), kit.answer([])), 'running', ['publish STATUS_UPDATE']],
     ['reconnected', () => kit.send({ type: 'RECONNECTED' }), 'registering', ['publish REREGISTER']],
-    ['a newer leader', () => kit.send(elected(12)), 'awaitingInvitation', ['checkpoint']],
+    ['a newer leader', () => kit.send(elected(12)), 'awaitingInvitation', []],
     ['invited', () => kit.hear('INVITE', { masterId: 'x' }, { session: '0', sequence: 0, epoch: 12 }), 'registering', ['publish REREGISTER']], // prettier-ignore
     ['registered', () => ((kit.epoch = 12), kit.answer([])), 'running', ['publish STATUS_UPDATE']],
     ['a kill', () => kit.hear('KILL_TASK', { frameworkId: '5-0001', taskId: 't1', launchId: 'L1' }), 'running', ['tell agent.KILL']], // prettier-ignore
-    ['it stops', () => kit.send({ type: 'STOP' }), 'terminating', ['tell agent.KILL']],
+    ['it stops', () => kit.send({ type: 'STOP', endTasks: true } as never), 'terminating', []],
     ['it has ended', () => kit.report('L1', 'TASK_KILLED'), 'stopped', ['publish UNREGISTER', 'stop']],
   ]);
   t.true(kit.isDone);
+  const slow = new AgentKit();
+  slow.storesAtOnce = false;
+  walk(t, agentMachine, slow, [
+    ['it starts', () => slow.send({ type: 'START' }), 'registering', ['publish REGISTER']],
+    ['an answer', () => slow.answer(), 'registering', ['checkpoint']],
+    ['its id is stored', () => slow.stored(), 'running', []],
+    ['a launch', () => slow.run('L1', 't1'), 'running', ['checkpoint']],
+    ['it is to leave', () => slow.send({ type: 'STOP' }), 'leaving', []],
+    ['the launch is stored', () => slow.stored(), 'left', ['stop']],
+  ]);
+  t.true(slow.isDone);
 });
 
 test.serial('ACT-4: the scheduler’s way to a session and to its end', (t) => {
@@ -161,14 +172,26 @@ test.serial('ACT-4: the scheduler’s way to a session and to its end', (t) => {
 });
 
 test.serial('ACT-4: the command executor’s life', (t) => {
-  const kit = new ActorKit(executorMachine, { timings: DEFAULT_TIMINGS, maxStarting: 1, environment: {} });
+  const kit = new ActorKit(executorMachine, {
+    timings: DEFAULT_TIMINGS,
+    maxStarting: 1,
+    environment: {},
+    recovered: [],
+  });
   const send =
     (type: string, rest: object = {}) =>
     () =>
       kit.send({ type, ...rest });
-  const launch = { launchId: 'L1', frameworkId: 'f', agentId: AGENT_ID, task: taskInfo(AGENT_ID), sendKilling: true };
+  const launch = {
+    launchId: 'L1',
+    frameworkId: 'f',
+    agentId: AGENT_ID,
+    task: taskInfo(AGENT_ID),
+    sendKilling: true,
+    user: 'u',
+  };
   walk(t, executorMachine, kit, [
-    ['it starts', send('START'), 'subscribed', []],
+    ['it starts', send('START'), 'subscribed', ['adoptContainers']],
     ['a launch', send('agent.LAUNCH', launch), 'subscribed', ['launchContainer']],
     ['it runs', send('CONTAINER_STARTED', { containerId: 'L1', pid: 7 }), 'subscribed', ['tell executor.UPDATE']],
     ['a kill', send('agent.KILL', { launchId: 'L1' }), 'subscribed', ['tell executor.UPDATE', 'signalContainer SIGTERM']], // prettier-ignore
@@ -202,7 +225,7 @@ test.serial('ACT-4: no chart leads into a state that it does not have, and a fin
 
 test.serial('ACT-4: by events alone, without regard to what it knows, the executor reaches all its states', (t) => {
   const paths = getShortestPaths(executorMachine, {
-    input: { timings: DEFAULT_TIMINGS, maxStarting: 1, environment: {} },
+    input: { timings: DEFAULT_TIMINGS, maxStarting: 1, environment: {}, recovered: [] },
     events: [{ type: 'START', now: NOW, random: 0 }, { type: 'TICK', now: NOW, random: 0 }], // prettier-ignore
     serializeState: ({ value }) => JSON.stringify(value),
     limit: 100,
