@@ -160,7 +160,7 @@ export const BUGS: readonly Bug[] = [
       },
       {
         file: 'actors/agent/launches.ts',
-        search: 'if (state.launches.has(launchId) || state.ended.has(launchId)) return NOTHING;',
+        search: 'if (state.launches.has(launchId) || isRefused(state, launchId)) return NOTHING;',
         replace: '',
       },
     ],
@@ -210,9 +210,23 @@ export const BUGS: readonly Bug[] = [
   one(
     'agent: does not remember what an earlier life ran',
     'LCH-4',
-    'actors/agent/agent-state.ts',
-    "ended: new Map(config.lost.map((launchId) => [launchId, 'TASK_GONE'])),",
-    'ended: new Map(),',
+    'actors/agent/recovery.ts',
+    'for (const { launch, stream } of launchesOf(records)) {',
+    'for (const { launch, stream } of launchesOf([])) {',
+  ),
+  one(
+    'agent: does not remember what is over',
+    'LCH-4',
+    'actors/agent/ended.ts',
+    '  if (state.ended.has(launchId)) return true;\n',
+    '',
+  ),
+  one(
+    'executor: what was lost is taken for never started',
+    'LCH-1',
+    'actors/framework/command-executor.ts',
+    "if (event.neverStarted === true && row.state === 'ADOPTING' && row.runningAtMs === undefined)",
+    "if ((event.neverStarted === true || event.lost !== undefined) && row.state === 'ADOPTING')",
   ),
   one(
     'executor: any exit is FINISHED',
@@ -225,7 +239,7 @@ export const BUGS: readonly Bug[] = [
     'executor: a task that was killed in the queue starts',
     'LCH-4',
     'actors/framework/command-executor.ts',
-    'function cancel(state: CommandExecutorState, row: CommandRow): Effects {\n  state.rows.delete(row.launchId);\n',
+    'function cancel(state: CommandExecutorState, row: CommandRow): Effects {\n  forget(state, row);\n',
     'function cancel(_state: CommandExecutorState, row: CommandRow): Effects {\n',
   ),
   one(
