@@ -146,6 +146,12 @@ export interface SignalContainer {
   readonly signal: 'SIGTERM' | 'SIGKILL';
 }
 
+/** The end of a container is stored (CHECKPOINTED): what is kept for telling of it again may go. */
+export interface ForgetContainer {
+  readonly type: 'forgetContainer';
+  readonly containerId: string;
+}
+
 /** A record of the agent's own store; without a value, its removal. */
 export interface CheckpointWrite {
   readonly key: string;
@@ -208,6 +214,7 @@ export type Effect =
   | LaunchContainer
   | AdoptContainers
   | SignalContainer
+  | ForgetContainer
   | Checkpoint
   | ReplyFile
   | Log

@@ -84,6 +84,8 @@ export class EffectExecutor {
         );
       case 'signalContainer':
         return need(world.processes, 'processes').signal(effect.containerId, effect.signal);
+      case 'forgetContainer':
+        return need(world.processes, 'processes').forget(effect.containerId);
       case 'checkpoint':
         return need(world.store, 'store').commit(
           effect.writes.map(({ key, value }) => (value === undefined ? { key } : { key, value: encodeValue(value) })),

@@ -115,6 +115,8 @@ export interface Processes {
   launch(spec: ContainerSpec, onStarted: (pid: number) => void, onEnded: (end: ContainerEnd) => void): void;
   /** Signals the whole process tree. An unknown or ended container is no error. */
   signal(containerId: string, signal: 'SIGTERM' | 'SIGKILL'): void;
+  /** The end that was told is stored: nothing needs to be known of the container any more. Until then a later life is told of it again. */
+  forget(containerId: string): void;
 }
 
 export interface FileStatus {

@@ -81,11 +81,13 @@ function append(state: AgentState, row: LaunchRow, status: Omit<TaskStatus, 'tas
   return true;
 }
 
-/** The store has one more update: it goes, if none is before it. */
+/** The store has one more update: it goes, if none is before it. Of an end, nobody else needs to keep what it was. */
 function onUpdateStored(state: AgentState, row: LaunchRow, stored: TaskState, now: number): Effects {
   row.stored += 1;
   row.storedState = stored;
-  return row.stored === 1 ? send(state, row, now) : NOTHING;
+  const effects = row.stored === 1 ? send(state, row, now) : NOTHING;
+  if (row.task === undefined || !isTerminal(stored)) return effects;
+  return [...effects, { type: 'forgetContainer', containerId: row.launchId }];
 }
 
 /** An update is stored, then sent. Rule: AGS-1. */

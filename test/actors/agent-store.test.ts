@@ -127,6 +127,18 @@ test('AGS-1 UPD-5: an update behind an acknowledgement goes when both are stored
   }
 });
 
+test('AGS-1: what is kept of a container’s end may go when the end is stored, and not before', (t) => {
+  const kit = slowAgent();
+  kit.run('5-L1');
+  kit.stored();
+  kit.report('5-L1', 'TASK_RUNNING');
+  t.deepEqual(ofType(kit.stored(), 'forgetContainer'), []);
+  t.deepEqual(words(kit.report('5-L1', 'TASK_FINISHED')), ['checkpoint']);
+  t.deepEqual(ofType(kit.stored(), 'forgetContainer'), [{ type: 'forgetContainer', containerId: '5-L1' }]);
+  kit.kill('5-L9');
+  t.deepEqual(words(kit.stored()), ['publish STATUS_UPDATE'], 'a launch that is refused has none');
+});
+
 test('AGS-1 LCH-2: a refusal is stored before it is told, and all of one answer in one write', (t) => {
   const kit = new AgentKit({ records: admitted() });
   kit.send({ type: 'START' });
@@ -385,7 +397,7 @@ test('AGT-4 AGS-1: an agent that ends its tasks stores their kills and their end
   t.deepEqual(told(kit.stored()), ['agent.KILL 5-L1']);
   t.deepEqual(words(kit.report('5-L1', 'TASK_KILLED')), ['checkpoint']);
   t.is(kit.value, 'terminating');
-  t.deepEqual(words(kit.stored()), ['publish STATUS_UPDATE', 'publish UNREGISTER', 'stop']);
+  t.deepEqual(words(kit.stored()), ['publish STATUS_UPDATE', 'forgetContainer', 'publish UNREGISTER', 'stop']);
 });
 
 test('AGS-9: a record is read back from its key, and one that this version does not know is refused', (t) => {

@@ -397,7 +397,7 @@ test('AGT-4: an agent that is asked to stop kills what it runs, reports it, and 
     t.is(kit.value, 'terminating', way);
     t.deepEqual(published(kit.all, 'UNREGISTER'), [], way);
     const last = kit.report('L1', 'TASK_KILLED');
-    t.deepEqual(words(last), ['publish STATUS_UPDATE', 'publish UNREGISTER', 'stop'], way);
+    t.deepEqual(words(last), ['publish STATUS_UPDATE', 'forgetContainer', 'publish UNREGISTER', 'stop'], way);
     t.is(kit.value, 'stopped', way);
   }
 });

@@ -114,7 +114,12 @@ test.serial('ACT-4: the agent’s way to a session and to its end', (t) => {
     ['registered', () => ((kit.epoch = 12), kit.answer([])), 'running', ['publish STATUS_UPDATE']],
     ['a kill', () => kit.hear('KILL_TASK', { frameworkId: '5-0001', taskId: 't1', launchId: 'L1' }), 'running', ['tell agent.KILL']], // prettier-ignore
     ['it stops', () => kit.send({ type: 'STOP', endTasks: true } as never), 'terminating', []],
-    ['it has ended', () => kit.report('L1', 'TASK_KILLED'), 'stopped', ['publish UNREGISTER', 'stop']],
+    [
+      'it has ended',
+      () => kit.report('L1', 'TASK_KILLED'),
+      'stopped',
+      ['forgetContainer', 'publish UNREGISTER', 'stop'],
+    ],
   ]);
   t.true(kit.isDone);
   const slow = new AgentKit();
