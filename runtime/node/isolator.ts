@@ -24,4 +24,6 @@ export interface Isolator {
   cleanup(containerId: string): void;
   /** Containers that have groups, and are none of those given: left by an earlier life. An id may come in a shortened form, which all of these take. */
   strays(known: Iterable<string>): string[];
+  /** At an orderly end, when all containers are cleaned up: removes the agent's own folders too. */
+  close(): void;
 }
