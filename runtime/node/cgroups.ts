@@ -53,6 +53,8 @@ const MOST_NAME_BYTES = 255;
 const SHORTENED = /^=\.[0-9a-f]{64}$/;
 const FIRST_PAUSE_MS = 1;
 const LONGEST_PAUSE_MS = 50;
+/** Also when this process was stopped meanwhile, and all the time is up before the second look. */
+const FEWEST_ROUNDS = 8;
 /** What has not died by then waits for a broken disk, and may do so for ever. */
 const PATIENCE_MS = 10_000;
 
@@ -91,6 +93,7 @@ class CgroupIsolator implements Isolator {
     // They are to stay now.
     clearTimeout(this.#removing.get(name));
     this.#removing.delete(name);
+    const made: string[] = [];
     try {
       for (const [hierarchy, group] of groups) {
         // Of an earlier life; the counts in it are not this one's.
@@ -98,10 +101,11 @@ class CgroupIsolator implements Isolator {
           removeAll(this.#files, group);
           this.#files.make(group);
         }
+        made.push(group);
         hierarchy.limit(group, cpus, limits);
       }
     } catch (error) {
-      this.cleanup(containerId);
+      for (const group of made) this.#files.remove(group);
       const why = error instanceof Error ? error.message : String(error);
       throw new Error(`the control groups of ${containerId} cannot be made: ${why}`, { cause: error });
     }
@@ -138,7 +142,7 @@ class CgroupIsolator implements Isolator {
 
   cleanup(containerId: string): void {
     const name = nameOf(containerId);
-    if (!this.#removing.has(name)) this.#remove(name, FIRST_PAUSE_MS, performance.now() + this.#patienceMs);
+    if (!this.#removing.has(name)) this.#remove(name, 0, performance.now() + this.#patienceMs);
   }
 
   close(): void {
@@ -167,27 +171,26 @@ class CgroupIsolator implements Isolator {
     }
     const look = (): void => {
       const left = this.#processes(name);
-      if (left.length > 0 && performance.now() < untilMs) return this.#killRound(name, round + 1, untilMs);
+      if (left.length > 0 && isEarly(round, untilMs)) return this.#killRound(name, round + 1, untilMs);
       if (left.length > 0)
         this.#log.write('error', 'Processes of a container cannot be killed', { container: name, pids: left });
       this.#emptied(name, left);
     };
     if (round === 0) setImmediate(look);
-    else setTimeout(look, Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(round, 10)));
+    else setTimeout(look, pauseMs(round));
   }
 
-  #remove(name: string, pauseMs: number, untilMs: number): void {
+  #remove(name: string, round: number, untilMs: number): void {
     this.#removing.delete(name);
     try {
       for (const [, group] of this.#groupsOf(name)) removeAll(this.#files, group);
     } catch (error) {
-      if (performance.now() > untilMs) {
+      if (isEarly(round, untilMs)) {
+        // A process is gone from its group's list a moment before the group can be.
+        const again = setTimeout(() => this.#remove(name, round + 1, untilMs), pauseMs(round));
+        this.#removing.set(name, again.unref());
+      } else
         this.#log.write('warn', 'Groups of a container cannot be removed', { container: name, error: String(error) });
-        return;
-      }
-      // A process is gone from its group's list a moment before the group can be.
-      const again = (): void => this.#remove(name, Math.min(LONGEST_PAUSE_MS, pauseMs * 2), untilMs);
-      this.#removing.set(name, setTimeout(again, pauseMs).unref());
     }
   }
 
@@ -237,5 +240,9 @@ function removeAll(files: CgroupFiles, group: string): void {
     }
   }
 }
+
+const isEarly = (round: number, untilMs: number): boolean => round < FEWEST_ROUNDS || performance.now() < untilMs;
+
+const pauseMs = (round: number): number => Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(round, 10));
 
 const mebibytes = (bytes: number): number => bytes / 2 ** 20;
