@@ -8,6 +8,8 @@ const SHARES_PER_CPU = 1024;
 const [FEWEST_SHARES, MOST_SHARES] = [2, 262_144];
 const QUOTA_PERIOD_US = 100_000;
 const SMALLEST_QUOTA_US = 1_000;
+/** Of the sizes that are charged at a time: so much below the limit there may be no more room. */
+const LARGEST_PAGE_BYTES = 64 * 1024;
 /** A limit from here on is what the kernel writes for none. */
 const NO_LIMIT_BYTES = 2 ** 60;
 
@@ -67,12 +69,13 @@ export class CgroupsV1 implements Hierarchy {
     const highestBytes = read('memory.max_usage_in_bytes');
     if (limitBytes === undefined || limitBytes >= NO_LIMIT_BYTES) return undefined;
     const failures = (read('memory.failcnt') ?? 0) + (read('memory.memsw.failcnt') ?? 0);
+    // There are kernels that no longer count failures, so the highest use has to do. If neither is so it was the whole machine that ran out.
+    const wasReached = failures > 0 || (highestBytes ?? 0) >= limitBytes - LARGEST_PAGE_BYTES;
     const kills = groupsIn(this.#files, group).map((one) =>
       numberIn(this.#files.read(`${one}/memory.oom_control`), 'oom_kill'),
     );
     // Kernels before 4.13 count no kills. That the limit was reached is then all there is to see.
-    const isKnown = kills.at(-1) !== undefined;
-    const killed = isKnown ? kills.some((count) => (count ?? 0) > 0) : (highestBytes ?? 0) >= limitBytes;
-    return { limitBytes, highestBytes, killedForLimit: killed && failures > 0 };
+    const killed = kills.at(-1) === undefined || kills.some((count) => (count ?? 0) > 0);
+    return { limitBytes, highestBytes, killedForLimit: killed && wasReached };
   }
 }

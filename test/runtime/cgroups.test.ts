@@ -322,7 +322,10 @@ test('CGR-7: a kill for the memory limit is told with the limit and the highest 
   };
   t.deepEqual(isolator.limitation('c') as unknown, limitation);
   kernel.set(`${group}/memory.failcnt`, '0\n');
+  t.deepEqual(isolator.limitation('c') as unknown, limitation, 'a kernel that does not count failures');
+  kernel.set(`${group}/memory.max_usage_in_bytes`, `${60 * MIB}\n`);
   t.is(isolator.limitation('c'), undefined, 'the machine was out of memory, not the container');
+  kernel.set(`${group}/memory.max_usage_in_bytes`, `${64 * MIB}\n`);
   kernel.set(`${group}/memory.memsw.failcnt`, '2\n');
   kernel.set(`${group}/memory.oom_control`, 'oom_kill_disable 0\nunder_oom 0\noom_kill 0\n');
   kernel.make(`${group}/nested`);
@@ -348,6 +351,12 @@ test('CGR-7: old kernels, containers without a limit, and unknown ones', (t) => 
   const [group = ''] = groupsOf(old.isolator.prepare({ containerId: 'c', limits: { memoryBytes: MIB } }));
   old.kernel.set(`${group}/memory.events`, 'oom 1\noom_kill 1\n');
   t.is(old.isolator.limitation('c')?.message, 'Memory limit of 1 MiB exceeded');
+  const older = open(t, V1);
+  const [path = ''] = groupsOf(older.isolator.prepare({ containerId: 'c', limits: { memoryBytes: MIB } })).filter((name) => name.includes('memory')); // prettier-ignore
+  older.kernel.set(`${path}/memory.oom_control`, 'oom_kill_disable 0\nunder_oom 0\n');
+  t.is(older.isolator.limitation('c'), undefined);
+  older.kernel.set(`${path}/memory.failcnt`, '1');
+  t.regex(older.isolator.limitation('c')?.message ?? '', /^Memory limit of 1 MiB exceeded/);
   for (const machine of [V1, V2]) {
     const { isolator, kernel } = open(t, machine);
     for (const path of groupsOf(isolator.prepare({ containerId: 'c' }))) {
