@@ -1,12 +1,10 @@
 /** The contract of `Files`. */
 import type { ExecutionContext, TestFn } from 'ava';
 import type { Files, FileStatus } from '../../runtime/ports.js';
-import { bytes, called, contract, text, type Harness, type Make } from './harness.js';
+import { called, contract, text, type Harness, type Make } from './harness.js';
 
 export interface FilesHarness extends Harness {
   readonly files: Files;
-  /** The port of a later life of the same agent. */
-  reopen(): Promise<Files>;
   /** Writes a file of the sandboxes. */
   plant(path: string, content: string): Promise<void>;
   /** Makes a symbolic link in the sandboxes to an absolute path; left out where there are none. */
@@ -19,56 +17,15 @@ type Part = { readonly size: number; readonly data: Uint8Array } | undefined;
 /** Registers the suite. */
 export function filesSuite(make: Make<FilesHarness>, register?: TestFn): void {
   const rule = contract(make, register);
-  records(rule);
   sandboxes(rule);
   escapes(rule);
 }
-
-const store = async (h: FilesHarness, name: string, value: Uint8Array): Promise<void> =>
-  called<void>(h, (onStored) => h.files.store(name, value, () => onStored(undefined)));
 
 const read = (h: FilesHarness, path: string, offset = 0, length = 1_000): Promise<Part> =>
   called(h, (onRead) => h.files.read(path, offset, length, onRead));
 
 const list = (h: FilesHarness, path: string): Promise<readonly FileStatus[] | undefined> =>
   called(h, (onListed) => h.files.list(path, onListed));
-
-function records(rule: Rule): void {
-  rule(
-    'POR-23: a record is loaded as it was stored, by a later life too; one that is missing is undefined',
-    async (t, h) => {
-      t.is(h.files.load('agent'), undefined);
-      const all = Uint8Array.from({ length: 70_000 }, (_, i) => i % 256);
-      for (const value of [bytes('first'), all, new Uint8Array(0), bytes('last')]) {
-        await store(h, 'agent', value);
-        t.deepEqual(new Uint8Array(h.files.load('agent') as Uint8Array), value);
-      }
-      await store(h, 'other', bytes('other'));
-      const later = await h.reopen();
-      t.is(text(later.load('agent')), 'last');
-      t.is(text(later.load('other')), 'other');
-      t.is(later.load('missing'), undefined);
-    },
-  );
-
-  rule('POR-23: stores are answered in order, never synchronously, and the last one stays', async (t, h) => {
-    const stored: number[] = [];
-    for (let i = 0; i < 20; i++) {
-      const value = bytes(`value ${i} ${'x'.repeat(20_000 - i * 1_000)}`);
-      h.files.store('agent', value, () => stored.push(i));
-      value.fill(0);
-    }
-    t.deepEqual(stored, []);
-    await h.settle(() => stored.length === 20);
-    t.deepEqual(stored, [...Array(20).keys()]);
-    t.is(
-      text((await h.reopen()).load('agent'))
-        ?.trimEnd()
-        .slice(0, 9),
-      'value 19 ',
-    );
-  });
-}
 
 function sandboxes(rule: Rule): void {
   rule('POR-24: a window of a file comes with the size of the whole', async (t, h) => {

@@ -9,6 +9,8 @@ export interface ProcessesHarness extends Harness {
   /** Of the same agent: the sandboxes of its containers are read through it. */
   readonly files: Files;
   readonly write: Write;
+  /** The port of a later life of the same agent, whose process died at once; the containers live on. */
+  restart(): Promise<Processes>;
 }
 
 type Rule = (title: string, body: (t: ExecutionContext, h: ProcessesHarness) => Promise<void>) => void;
@@ -29,16 +31,26 @@ export function processesSuite(make: Make<ProcessesHarness>, register?: TestFn):
   ends(rule);
   signals(rule);
   trees(rule);
+  adoptions(rule);
 }
+
+const newRun = (id: string): Run => ({
+  containerId: id,
+  sandbox: `frameworks/f=2E1/runs/${id}`,
+  pids: [],
+  ends: [],
+  order: [],
+});
 
 function launch(
   h: ProcessesHarness,
   id: string,
   behaviour: Behaviour,
   environment?: Readonly<Record<string, string>>,
+  processes = h.processes,
 ): Run {
-  const run: Run = { containerId: id, sandbox: `frameworks/f=2E1/runs/${id}`, pids: [], ends: [], order: [] };
-  h.processes.launch(
+  const run = newRun(id);
+  processes.launch(
     { containerId: id, sandbox: run.sandbox, ...h.write(behaviour, environment) },
     (pid) => {
       run.pids.push(pid);
@@ -191,4 +203,121 @@ function trees(rule: Rule): void {
       t.false(await lives());
     });
   }
+}
+
+/** Containers that outlive their agent. */
+function adoptions(rule: Rule): void {
+  /** Adopts the containers of these ids, and says what it is told of each. */
+  function adopt(h: ProcessesHarness, processes: Processes, ids: readonly string[]): Map<string, Run> {
+    const runs = new Map(ids.map((id) => [id, newRun(id)]));
+    const of = (id: string): Run => runs.get(id) as Run;
+    processes.adopt(
+      ids.map((id) => ({ containerId: id, sandbox: of(id).sandbox, ...h.write({}) })),
+      (id, pid) => {
+        of(id).pids.push(pid);
+        of(id).order.push('started');
+      },
+      (id, end) => {
+        of(id).ends.push(end);
+        of(id).order.push('ended');
+      },
+    );
+    return runs;
+  }
+
+  rule(
+    'POR-26: a container outlives its agent; a later life is told its pid, may signal it, and hears its end',
+    async (t, h) => {
+      const before = await started(h, 'lasting', { runMs: 'never' });
+      const processes = await h.restart();
+      const run = adopt(h, processes, ['lasting']).get('lasting') as Run;
+      t.deepEqual(run.order, []);
+      await h.settle(() => run.pids.length > 0);
+      t.deepEqual(run.pids, before.pids);
+      await h.settle(100);
+      t.deepEqual([run.ends, before.ends], [[], []]);
+      processes.signal('lasting', 'SIGTERM');
+      await h.settle(() => run.ends.length > 0);
+      await h.settle(50);
+      t.deepEqual(run.order, ['started', 'ended']);
+      t.deepEqual(plain(run.ends[0]), { exitSignal: 'SIGTERM' });
+      t.deepEqual(before.ends, []);
+    },
+  );
+
+  rule('POR-26: an end while no agent is there is told to the next life, as it was', async (t, h) => {
+    const before = await started(h, 'short', { runMs: 300, exitCode: 7 });
+    const processes = await h.restart();
+    await h.settle(600);
+    const run = adopt(h, processes, ['short']).get('short') as Run;
+    await h.settle(() => run.ends.length > 0);
+    t.deepEqual(run.order, ['started', 'ended']);
+    t.deepEqual(run.pids, before.pids);
+    t.deepEqual(plain(run.ends[0]), { exitCode: 7 });
+  });
+
+  rule('POR-26: an end that was told is told again by a later life, until it is forgotten', async (t, h) => {
+    const [told, forgotten] = [launch(h, 'told', { exitCode: 3 }), launch(h, 'forgotten', {})];
+    await h.settle(() => told.ends.length > 0 && forgotten.ends.length > 0);
+    h.processes.forget('forgotten');
+    h.processes.forget('unknown');
+    await h.settle(50);
+    const processes = await h.restart();
+    const run = adopt(h, processes, ['told']).get('told') as Run;
+    await h.settle(() => run.ends.length > 0);
+    t.deepEqual(plain(run.ends[0]), { exitCode: 3 });
+    await h.settle(50);
+    t.deepEqual(run.order, ['started', 'ended']);
+  });
+
+  rule('POR-27: one that was not launched is neverStarted, and may be launched then', async (t, h) => {
+    const processes = await h.restart();
+    const run = adopt(h, processes, ['unborn']).get('unborn') as Run;
+    t.deepEqual(run.order, []);
+    await h.settle(() => run.ends.length > 0);
+    await h.settle(100);
+    t.deepEqual(run.order, ['ended']);
+    t.deepEqual(plain(run.ends[0]), { neverStarted: true });
+    const again = launch(h, 'unborn', { exitCode: 5 }, {}, processes);
+    await h.settle(() => again.ends.length > 0);
+    t.deepEqual(again.order, ['started', 'ended']);
+    t.deepEqual(plain(again.ends[0]), { exitCode: 5 });
+  });
+
+  rule('POR-27: whenever the agent dies during a launch, the next life runs it once in all', async (t, h) => {
+    let processes = h.processes;
+    for (const [i, afterMs] of [0, 1, 2, 3, 5, 8, 12].entries()) {
+      const id = `cut-${i}`;
+      launch(h, id, { runMs: 'never', print: 'once' }, {}, processes);
+      await h.settle(afterMs);
+      processes = await h.restart();
+      const run = adopt(h, processes, [id]).get(id) as Run;
+      await h.settle(() => run.order.length > 0);
+      let last = run;
+      if (run.ends.length > 0) {
+        t.deepEqual(plain(run.ends[0]), { neverStarted: true });
+        last = launch(h, id, { runMs: 'never', print: 'once' }, {}, processes);
+        await h.settle(() => last.pids.length > 0);
+      }
+      for (let text = ''; !text.includes('once'); await h.settle(20))
+        text = (await fileText(h, `${run.sandbox}/stdout`)) ?? '';
+      processes.signal(id, 'SIGKILL');
+      await h.settle(() => last.ends.length > 0);
+      t.is(await fileText(h, `${run.sandbox}/stdout`), 'once\n', id);
+    }
+  });
+
+  rule('POR-28: what is not adopted is ended, its whole tree', async (t, h) => {
+    const run = await started(h, 'unwanted', { runMs: 'never', ignoreTerm: true, child: 'ownSession' });
+    const beats = async (): Promise<number> => (await fileText(h, `${run.sandbox}/beat`))?.length ?? 0;
+    while ((await beats()) < 3) await h.settle(20);
+    const processes = await h.restart();
+    adopt(h, processes, []);
+    for (let before = -1; before !== (await beats()); await h.settle(200)) before = await beats();
+    await h.settle(300);
+    const before = await beats();
+    await h.settle(300);
+    t.is(await beats(), before);
+    t.deepEqual(run.ends, []);
+  });
 }
