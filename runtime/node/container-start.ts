@@ -1,26 +1,24 @@
-/** Starts the main process of a container: its sandbox, its output files, its environment, and nothing else of ours. Rules: PRC-2, PRC-3. */
+/** Prepares the sandbox of a container, and forks its wrapper. Rules: PRC-2, PRC-3. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { constants } from 'node:fs';
-import { chown, lstat, mkdir, open, readFile, type FileHandle } from 'node:fs/promises';
-import { userInfo } from 'node:os';
+import { chown, lstat, mkdir, open, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { ContainerSpec } from '../../actors/effect.js';
-import { CONTAINER_VARIABLE, SANDBOX_VARIABLE } from './process-table.js';
+import { CLAIM_VARIABLE, CONTAINER_VARIABLE, SANDBOX_VARIABLE } from './process-table.js';
+import { requireProgram } from './program.js';
+import type { Attempt } from './run-folder.js';
+import { userOf, type User } from './task-user.js';
+import { execution, SHELL, type Tools } from './wrapper.js';
 
-/** The user that a container is started as, where that is not our own. */
-export interface User {
-  readonly uid: number;
-  readonly gid: number;
-}
-
-/** An earlier task of the same sandbox may have put a link there, and we may be root. */
-const OUTPUT_FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW;
+/** An earlier task of the same sandbox may have put a link or a pipe there, and we may be root. */
+const OUTPUT_FLAGS =
+  constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 const OUTPUT_MODE = 0o600;
 const SANDBOX_MODE = 0o700;
 /** Folders above a sandbox may be passed through by the user of a task, and not be read. */
 const PASSAGE_MODE = 0o711;
 
-/** The absolute path of a container's sandbox. @throws RangeError for one that would be outside of `folder`. */
+/** The absolute path of a container's sandbox. @throws RangeError for one that would be outside of `folder` */
 export function sandboxPath(folder: string, sandbox: string): string {
   const segments = sandbox.split('/');
   if (segments.some((segment) => segment === '' || segment === '.' || segment === '..' || segment.includes('\0'))) {
@@ -40,12 +38,14 @@ export interface PreparedSandbox {
 
 /**
  * Makes the sandbox and its output files. Apart from the start, since creating files takes as long as a spawn, and the thread pool can do it
- * while others are spawned. Rejects when it cannot be made; the message says why.
+ * while others are spawned. Rejects when it cannot be made, or the program is not there; the message says why.
  */
-export async function prepareSandbox(spec: ContainerSpec, path: string): Promise<PreparedSandbox> {
-  if (spec.argv[0] === undefined || spec.argv[0] === '') throw new RangeError('there is no program to run');
-  const user = await userOf(spec.user);
+export async function prepareSandbox(spec: ContainerSpec, path: string, taskUser: string): Promise<PreparedSandbox> {
+  const [program] = spec.argv;
+  if (program === undefined || program === '') throw new RangeError('there is no program to run');
+  const user = await userOf(spec.user, taskUser);
   await makeSandbox(path, user);
+  await requireProgram(program, spec.environment, path, user);
   const opened = await Promise.allSettled(['stdout', 'stderr'].map((name) => openOutput(join(path, name), user)));
   const outputs = opened.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
   const failed = opened.find((result) => result.status === 'rejected');
@@ -56,20 +56,32 @@ export async function prepareSandbox(spec: ContainerSpec, path: string): Promise
   return { path, user, outputs };
 }
 
+/** What a wrapper is started with. */
+export interface WrapperStart {
+  readonly script: string;
+  readonly tools: Tools;
+  readonly attempt: Attempt;
+  /** `cgroup.procs` files that the container joins. */
+  readonly joinPaths: readonly string[];
+}
+
 /**
- * Starts `spec`: its session is its own, its input is empty, its output goes to the files `stdout` and `stderr` of the sandbox, and there are
- * no other open files. Signals are as the system's defaults. A program that cannot be executed has no pid, and an `error` event follows.
- * @throws what the system refuses, such as an environment with a NUL
+ * Forks the wrapper of `spec`, in a session of its own, which starts the container: in a session of that one's own, with an empty input, the
+ * files `stdout` and `stderr` of the sandbox as its output, and no other open file. Signals are as the system's defaults. Where the system
+ * refuses to fork there is no pid, and an `error` event follows.
+ * @throws what the system refuses before, such as an environment with a NUL
  */
-export function startContainer(spec: ContainerSpec, sandbox: PreparedSandbox): ChildProcess {
-  const [program = '', ...programArguments] = spec.argv;
-  return spawn(program, programArguments, {
+export function startWrapper(spec: ContainerSpec, sandbox: PreparedSandbox, start: WrapperStart): ChildProcess {
+  const { script, tools, attempt, joinPaths } = start;
+  // First the variables by which we find it again: they are then within what is read first.
+  const marks = { [CONTAINER_VARIABLE]: spec.containerId, [SANDBOX_VARIABLE]: sandbox.path };
+  const words = execution(tools, sandbox.user, { ...marks, ...withoutOurs(spec.environment) }, spec.argv);
+  const groups = [String(joinPaths.length), ...joinPaths];
+  return spawn(SHELL, ['-c', script, 'tepui-wrapper', attempt.record, attempt.claim, ...groups, ...words], {
     cwd: sandbox.path,
-    // First the variables by which we find it again: they are then within what is read first.
-    env: { [CONTAINER_VARIABLE]: spec.containerId, [SANDBOX_VARIABLE]: sandbox.path, ...withoutOurs(spec.environment) },
-    stdio: ['ignore', ...sandbox.outputs.map(({ fd }) => fd)],
+    env: { ...marks, [CLAIM_VARIABLE]: attempt.claim },
+    stdio: ['ignore', 'ignore', 'ignore', ...sandbox.outputs.map(({ fd }) => fd)],
     detached: true,
-    ...sandbox.user,
   });
 }
 
@@ -80,8 +92,16 @@ export function closeOutputs({ outputs }: PreparedSandbox): void {
 
 async function openOutput(path: string, user: User | undefined): Promise<FileHandle> {
   const file = await open(path, OUTPUT_FLAGS, OUTPUT_MODE);
-  if (user !== undefined) await file.chown(user.uid, user.gid);
-  return file;
+  try {
+    const status = await file.stat();
+    // By a second name of a file of ours a task could have it given to its user.
+    if (!status.isFile() || status.nlink !== 1) throw new Error(`${path} is no file of its own`);
+    if (user !== undefined) await file.chown(user.uid, user.gid);
+    return file;
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
 }
 
 async function makeSandbox(path: string, user: User | undefined): Promise<void> {
@@ -100,16 +120,4 @@ function withoutOurs(environment: Readonly<Record<string, string>>): Record<stri
   delete copy[CONTAINER_VARIABLE];
   delete copy[SANDBOX_VARIABLE];
   return copy;
-}
-
-/** `undefined`: our own. Rejects with RangeError when the user is unknown, or we may not become it. */
-async function userOf(name: string | undefined): Promise<User | undefined> {
-  if (name === undefined || name === userInfo().username) return undefined;
-  if (process.getuid?.() !== 0)
-    throw new RangeError(`only an agent run as root can start a task as ${JSON.stringify(name)}`);
-  for (const line of (await readFile('/etc/passwd', 'utf8')).split('\n')) {
-    const [user, , uid, gid] = line.split(':');
-    if (user === name && name !== '') return { uid: Number(uid), gid: Number(gid) };
-  }
-  throw new RangeError(`there is no user ${JSON.stringify(name)} on this machine`);
 }

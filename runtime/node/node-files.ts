@@ -1,17 +1,13 @@
-/** The Files port on a file system: an agent's own records, and reads of its sandboxes that cannot leave them. */
-import { constants, mkdirSync, readFileSync, realpathSync } from 'node:fs';
-import { lstat, open, readdir, readlink, realpath, rename, type FileHandle } from 'node:fs/promises';
+/** The Files port on a file system: reads of an agent's sandboxes that cannot leave them. Rules: POR-24, POR-25. */
+import { constants, mkdirSync, realpathSync } from 'node:fs';
+import { lstat, open, readdir, readlink, realpath, type FileHandle } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import type { FileStatus, Files, Log } from '../ports.js';
 
 export interface NodeFilesSettings {
-  /** Folder of the agent's own records; made if need be, for this user alone. Outside every sandbox. */
-  readonly stateFolder: string;
   /** Folder that holds all sandboxes; made if need be. */
   readonly sandboxFolder: string;
   readonly log: Log;
-  /** A record could not be stored (a full disk): the agent must not go on as if it were. */
-  readonly onFatal: (error: Error) => void;
 }
 
 /** Most bytes of one read, whatever is asked. */
@@ -22,34 +18,11 @@ const MOST_LISTED = 10_000;
 const READ_FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
 
 export function nodeFiles(settings: NodeFilesSettings): Files {
-  const { stateFolder, sandboxFolder, log, onFatal } = settings;
-  mkdirSync(stateFolder, { recursive: true, mode: 0o700 });
+  const { sandboxFolder, log } = settings;
   mkdirSync(sandboxFolder, { recursive: true, mode: 0o711 });
   const root = realpathSync(sandboxFolder);
-  /** The last store of each name, so that a later one cannot be overtaken by an earlier one. */
-  const storing = new Map<string, Promise<void>>();
 
   return {
-    store(name, value, onStored) {
-      const path = recordPath(stateFolder, name);
-      const copy = value.slice();
-      const before = storing.get(name) ?? Promise.resolve();
-      const stored = before.then(() => storeWhole(stateFolder, path, copy)).then(onStored);
-      storing.set(
-        name,
-        stored.catch((error: unknown) => onFatal(new Error(`The record ${name} was not stored.`, { cause: error }))),
-      );
-    },
-
-    load(name) {
-      try {
-        return new Uint8Array(readFileSync(recordPath(stateFolder, name)));
-      } catch (error) {
-        if (codeOf(error) === 'ENOENT') return undefined;
-        throw error;
-      }
-    },
-
     read(path, offset, length, onRead) {
       void contained(readPart(root, path, offset, length), 'read', path, log).then(guarded(log, onRead));
     },
@@ -58,24 +31,6 @@ export function nodeFiles(settings: NodeFilesSettings): Files {
       void contained(listFolder(root, path), 'list', path, log).then(guarded(log, onListed));
     },
   };
-}
-
-/** Names are ours, never a task's. @throws RangeError */
-function recordPath(folder: string, name: string): string {
-  if (!/^[A-Za-z0-9_=-][A-Za-z0-9_=.-]{0,200}$/.test(name))
-    throw new RangeError(`${JSON.stringify(name)} is no name of a record`);
-  return join(folder, name);
-}
-
-/** After a power cut the record is the old one or the new one. The folder is synced too: the rename is an entry of it. */
-async function storeWhole(folder: string, path: string, value: Uint8Array): Promise<void> {
-  const unfinished = `${path}.tmp`;
-  await withFile(await open(unfinished, 'w', 0o600), async (file) => {
-    await file.writeFile(value);
-    await file.sync();
-  });
-  await rename(unfinished, path);
-  await withFile(await open(folder, 'r'), (directory) => directory.sync());
 }
 
 async function readPart(

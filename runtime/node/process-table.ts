@@ -8,7 +8,7 @@ export interface ProcessId {
   readonly startTicks: number;
 }
 
-/** A process of a container, besides its main one. */
+/** A process of a container. */
 export interface Member extends ProcessId {
   readonly groupId: number;
 }
@@ -18,7 +18,7 @@ export interface Sought {
   readonly containerId: string;
   /** Absolute path of its sandbox: container ids may be the same on two agents of one machine, sandboxes are not. */
   readonly sandbox: string;
-  /** Its main process, leader of a session of its own; `undefined` when its pid may be another's by now. */
+  /** Its main process, leader of a session of its own; `undefined` when there is none yet, or its pid may be another's by now. */
   readonly leaderPid: number | undefined;
 }
 
@@ -29,7 +29,7 @@ interface Status extends ProcessId {
   readonly sessionId: number;
 }
 
-/** What is known of a process that is not the main one of a container. */
+/** What is known of a process that is no wrapper. */
 interface Known {
   readonly startTicks: number;
   /** Key of its container; `undefined` when it is no container's. */
@@ -40,6 +40,8 @@ interface Known {
 /** Environment by which a container's processes are known again, whatever session they moved to. */
 export const CONTAINER_VARIABLE = 'TEPUI_CONTAINER_ID';
 export const SANDBOX_VARIABLE = 'TEPUI_SANDBOX';
+/** Environment of a wrapper alone: the path of the claim that it makes. */
+export const CLAIM_VARIABLE = 'TEPUI_CLAIM';
 
 /** The parent of kernel threads, which have no environment and belong to nobody. */
 const KERNEL_THREADS_PARENT = 2;
@@ -88,12 +90,12 @@ export class ProcessTable {
   #known = new Map<number, Known>();
 
   /**
-   * Finds what belongs to the containers `sought` and is not their main process; without zombies. `leaders` are the main processes of all
-   * containers that we have not collected yet: their pids cannot be anybody else's, so they are not looked at.
+   * Finds what belongs to the containers `sought`; without zombies, and without the `wrappers` of all containers, whose pids are nobody
+   * else's as long as they are among them.
    *
    * A process belongs to a container by its session or group, by its environment, or by its parent; once found, it does whatever it changes.
    */
-  search(sought: readonly Sought[], leaders: ReadonlyMap<number, string>): Map<string, Member[]> {
+  search(sought: readonly Sought[], wrappers: ReadonlyMap<number, string>): Map<string, Member[]> {
     const byKey = new Map(sought.map((one) => [ownerKey(one.containerId, one.sandbox), one]));
     const byLeader = new Map(
       sought.flatMap((one) => (one.leaderPid === undefined ? [] : [[one.leaderPid, one] as const])),
@@ -104,7 +106,7 @@ export class ProcessTable {
     const live: { status: Status; owner: string }[] = [];
 
     for (const pid of allPids()) {
-      if (leaders.has(pid)) continue;
+      if (wrappers.has(pid)) continue;
       const before = this.#known.get(pid);
       if (before !== undefined && before.owner === undefined && nowMs - before.seenAtMs < SAME_PID_MS) {
         before.seenAtMs = nowMs;
@@ -128,7 +130,7 @@ export class ProcessTable {
       }
     }
     this.#known = known;
-    this.#settleByParent(unclear, live, leaders, nowMs);
+    this.#settleByParent(unclear, live, wrappers, nowMs);
     return membersOf(live, byKey);
   }
 
@@ -136,7 +138,7 @@ export class ProcessTable {
   #settleByParent(
     unclear: readonly Status[],
     live: { status: Status; owner: string }[],
-    leaders: ReadonlyMap<number, string>,
+    wrappers: ReadonlyMap<number, string>,
     nowMs: number,
   ): void {
     let rest = unclear;
@@ -144,7 +146,7 @@ export class ProcessTable {
       found = false;
       const next: Status[] = [];
       for (const status of rest) {
-        const owner = leaders.get(status.parentPid) ?? this.#known.get(status.parentPid)?.owner;
+        const owner = wrappers.get(status.parentPid) ?? this.#known.get(status.parentPid)?.owner;
         if (owner === undefined) {
           next.push(status);
           continue;
@@ -161,6 +163,11 @@ export class ProcessTable {
       if (isClear) this.#known.set(pid, { startTicks, owner: undefined, seenAtMs: nowMs });
     }
   }
+}
+
+/** Whether there is a wrapper that is to make this claim, or has made it: whoever has it in its environment, and cannot be asked itself. */
+export function hasWrapperOf(claim: string): boolean {
+  return allPids().some((pid) => variableOf(readEnvironment(pid), CLAIM_VARIABLE) === claim);
 }
 
 function membersOf(

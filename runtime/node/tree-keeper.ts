@@ -18,20 +18,23 @@ export interface Tree {
   readonly containerId: string;
   /** Absolute. */
   readonly sandbox: string;
-  /** Main process, leader of a session and a group of its own. */
-  readonly leader: ProcessId | undefined;
+  /** Its wrapper, which is signalled only when nobody wants to know the end. */
+  readonly wrapper: ProcessId | undefined;
+  /** Main process, leader of a session and a group of its own; `undefined` as long as it is not known. */
+  leader: ProcessId | undefined;
 }
 
-interface Kept extends Tree {
+interface Kept {
+  readonly tree: Tree;
   readonly key: string;
-  /** Its main process is, or was, a child of ours. */
-  readonly ours: boolean;
+  /** Its wrapper is a child of ours that we have not collected; of another's, somebody may have. */
+  readonly isChild: boolean;
   terminate: boolean;
   kill: boolean;
   /** Since when only the rest of it is there. */
   endedAtMs?: number;
   onEmpty?: () => void;
-  /** Something was found besides the main process, ever. */
+  /** Something was found, ever. */
   hadMembers: boolean;
   /** Searches in a row that found nothing, since its main process ended. */
   emptySearches: number;
@@ -54,8 +57,6 @@ export class TreeKeeper {
   readonly #log: Log;
   readonly #table = new ProcessTable();
   readonly #trees = new Map<string, Kept>();
-  /** Main processes that we have not collected, with their tree's key. */
-  readonly #leaders = new Map<number, string>();
   readonly #waiting = new Set<Kept>();
   #scheduled = false;
   #lastEndMs = Number.NEGATIVE_INFINITY;
@@ -65,10 +66,10 @@ export class TreeKeeper {
     this.#log = log;
   }
 
-  /** Keeps the tree of a child of ours. To be called before the event loop goes on: until then its pid is its own, dead or alive. */
-  keep(tree: Tree): void {
-    const kept = this.#add(tree, true);
-    if (tree.leader !== undefined) this.#leaders.set(tree.leader.pid, kept.key);
+  /** Keeps a tree. `isChild`: its wrapper is ours, to be said before the event loop goes on: until then its pid is its own, dead or alive. */
+  keep(tree: Tree, isChild: boolean): void {
+    const key = keyOf(tree);
+    this.#trees.set(key, { tree, key, isChild, terminate: false, kill: false, hadMembers: false, emptySearches: 0 });
   }
 
   /** SIGTERM to all of it. An unknown tree is no error, here and in {@link kill}. */
@@ -79,7 +80,7 @@ export class TreeKeeper {
     this.#attend(kept);
   }
 
-  /** SIGKILL to all of it, until nothing is left besides zombies. */
+  /** SIGKILL to all of it, until its wrapper has ended, and nothing is left besides zombies. */
   kill(tree: Tree): void {
     const kept = this.#trees.get(keyOf(tree));
     if (kept === undefined) return;
@@ -87,29 +88,10 @@ export class TreeKeeper {
     this.#attend(kept);
   }
 
-  /** Its main process has ended and been collected: kills what it left, then calls back, later, once. */
-  leaderEnded(tree: Tree, onEmpty: () => void): void {
+  /** Its wrapper has ended and, if it was ours, been collected: kills what is left, then calls back, later, once. */
+  wrapperEnded(tree: Tree, onEmpty: () => void): void {
     const kept = this.#trees.get(keyOf(tree));
     if (kept === undefined) throw new Error(`no tree of ${tree.containerId}`);
-    if (kept.leader !== undefined) this.#leaders.delete(kept.leader.pid);
-    this.#end(kept, onEmpty);
-  }
-
-  /** Kills a tree that is not our child's, found by the identity of its main process and by its environment. */
-  clear(tree: Tree, onEmpty: () => void): void {
-    const kept = this.#add(tree, false);
-    kept.kill = true;
-    this.#end(kept, onEmpty);
-  }
-
-  #add(tree: Tree, ours: boolean): Kept {
-    const key = keyOf(tree);
-    const kept: Kept = { ...tree, key, ours, terminate: false, kill: false, hadMembers: false, emptySearches: 0 };
-    this.#trees.set(key, kept);
-    return kept;
-  }
-
-  #end(kept: Kept, onEmpty: () => void): void {
     kept.endedAtMs = performance.now();
     kept.onEmpty = onEmpty;
     this.#attend(kept);
@@ -139,7 +121,7 @@ export class TreeKeeper {
     const trees = [...this.#waiting].slice(0, MOST_PER_SEARCH);
     for (const tree of trees) this.#waiting.delete(tree);
     const found = this.#search(trees);
-    for (const tree of trees) if (tree.terminate) this.#sendTerm(tree, found.get(tree.key) ?? []);
+    for (const kept of trees) if (kept.terminate) this.#sendTerm(kept, found.get(kept.key) ?? []);
     this.#killAll(trees, found);
     const endMs = performance.now();
     this.#lastEndMs = endMs;
@@ -149,21 +131,33 @@ export class TreeKeeper {
   }
 
   #search(trees: readonly Kept[]): Map<string, Member[]> {
-    const sought = trees.map((tree): Sought => ({
-      containerId: tree.containerId,
-      sandbox: tree.sandbox,
-      leaderPid: leaderPidOf(tree),
+    const sought = trees.map((kept): Sought => ({
+      containerId: kept.tree.containerId,
+      sandbox: kept.tree.sandbox,
+      leaderPid: leaderPidOf(kept),
     }));
-    return this.#table.search(sought, this.#leaders);
+    return this.#table.search(sought, this.#wrappers());
+  }
+
+  /** The pids that are a wrapper's now, with their tree's key. */
+  #wrappers(): Map<number, string> {
+    const wrappers = new Map<number, string>();
+    for (const { tree, key, isChild, endedAtMs } of this.#trees.values()) {
+      const { wrapper } = tree;
+      if (wrapper === undefined || (isChild ? endedAtMs !== undefined : !isAlive(wrapper))) continue;
+      wrappers.set(wrapper.pid, key);
+    }
+    return wrappers;
   }
 
   /** To the group at once, as a terminal would, and to those outside it one by one. */
-  #sendTerm(tree: Kept, members: readonly Member[]): void {
-    tree.terminate = false;
-    const { leader } = tree;
-    if (leader === undefined || tree.endedAtMs !== undefined) return;
-    signalGroup(leader, 'SIGTERM');
-    for (const member of members) if (member.groupId !== leader.pid) signalProcess(member, 'SIGTERM');
+  #sendTerm(kept: Kept, members: readonly Member[]): void {
+    kept.terminate = false;
+    const { leader } = kept.tree;
+    // Before it has a group of its own, it is in that of its wrapper.
+    const leads = members.some(({ pid, groupId }) => pid === leader?.pid && groupId === pid);
+    if (leader !== undefined && leads) signalGroup(leader, 'SIGTERM');
+    for (const member of members) if (!leads || member.groupId !== leader?.pid) signalProcess(member, 'SIGTERM');
   }
 
   /**
@@ -171,61 +165,53 @@ export class TreeKeeper {
    * cleared its environment, has no sign and no parent any more.
    */
   #killAll(trees: readonly Kept[], found: ReadonlyMap<string, Member[]>): void {
-    const doomed = trees.filter((tree) => tree.kill || (tree.endedAtMs !== undefined && found.has(tree.key)));
-    const withSomething = doomed.filter((tree) => found.has(tree.key) || tree.endedAtMs === undefined);
-    if (withSomething.length === 0) return;
+    const doomed = trees.filter((kept) => (kept.kill || kept.endedAtMs !== undefined) && found.has(kept.key));
+    if (doomed.length === 0) return;
     const victims = new Map<number, ProcessId>();
-    for (const tree of withSomething) {
-      if (tree.leader !== undefined && tree.endedAtMs === undefined) victims.set(tree.leader.pid, tree.leader);
-    }
-    for (const leader of victims.values()) signalProcess(leader, 'SIGSTOP');
     let round: ReadonlyMap<string, Member[]> = found;
     for (let rounds = 0; rounds < MOST_STOP_ROUNDS; rounds++) {
-      const fresh = withSomething.flatMap((tree) => round.get(tree.key) ?? []).filter(({ pid }) => !victims.has(pid));
+      const fresh = doomed.flatMap((tree) => round.get(tree.key) ?? []).filter(({ pid }) => !victims.has(pid));
       if (rounds > 0 && fresh.length === 0) break;
       for (const member of fresh) {
         victims.set(member.pid, member);
         signalProcess(member, 'SIGSTOP');
       }
-      round = this.#search(withSomething);
+      round = this.#search(doomed);
     }
     for (const victim of victims.values()) signalProcess(victim, 'SIGKILL');
-    for (const { leader, endedAtMs } of withSomething) {
-      // Where there is no /proc, the group is all that we know.
-      if (leader !== undefined && endedAtMs === undefined) signalGroup(leader, 'SIGKILL');
-    }
   }
 
-  #settle(tree: Kept, members: readonly Member[]): void {
-    if (members.length > 0) tree.hadMembers = true;
-    if (tree.endedAtMs === undefined) {
-      // The end of the main process calls again; only others need another look.
-      if (tree.kill && members.length > 0) this.#attend(tree);
+  #settle(kept: Kept, members: readonly Member[]): void {
+    if (members.length > 0) kept.hadMembers = true;
+    if (kept.endedAtMs === undefined) {
+      // Its wrapper may not have forked yet.
+      if (kept.kill) this.#attend(kept);
       return;
     }
-    tree.emptySearches = members.length === 0 ? tree.emptySearches + 1 : 0;
-    const enough = tree.kill || tree.hadMembers ? 2 : 1;
-    const inVain = performance.now() - tree.endedAtMs > GIVE_UP_MS;
-    if (tree.emptySearches < enough && !inVain) return this.#attend(tree);
+    kept.emptySearches = members.length === 0 ? kept.emptySearches + 1 : 0;
+    const enough = kept.kill || kept.hadMembers ? 2 : 1;
+    const inVain = performance.now() - kept.endedAtMs > GIVE_UP_MS;
+    if (kept.emptySearches < enough && !inVain) return this.#attend(kept);
     if (members.length > 0) {
       const pids = members.map(({ pid }) => pid);
-      this.#log.write('error', 'Processes of a container could not be killed', { containerId: tree.containerId, pids });
+      const { containerId } = kept.tree;
+      this.#log.write('error', 'Processes of a container could not be killed', { containerId, pids });
     }
-    this.#trees.delete(tree.key);
-    tree.onEmpty?.();
+    this.#trees.delete(kept.key);
+    kept.onEmpty?.();
   }
 }
 
 const keyOf = ({ containerId, sandbox }: Tree): string => ownerKey(containerId, sandbox);
 
 /** By its pid one finds its session; but only as long as the pid cannot be another's. */
-function leaderPidOf({ leader, ours, endedAtMs }: Kept): number | undefined {
+function leaderPidOf({ tree: { leader }, endedAtMs }: Kept): number | undefined {
   if (leader === undefined) return undefined;
-  const isFresh = ours && (endedAtMs === undefined || performance.now() - endedAtMs < LEADER_PID_MS);
+  const isFresh = endedAtMs === undefined || performance.now() - endedAtMs < LEADER_PID_MS;
   return isFresh || isAlive(leader) ? leader.pid : undefined;
 }
 
-/** The group of a main process that we have not collected: its number is taken as long as that is so. */
+/** The group of a main process that was just seen to lead it. */
 function signalGroup({ pid }: ProcessId, signal: NodeJS.Signals): void {
   try {
     process.kill(-pid, signal);

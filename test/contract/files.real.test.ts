@@ -1,34 +1,28 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import test from 'ava';
 import { nodeFiles } from '../../runtime/node/node-files.js';
 import type { Files } from '../../runtime/ports.js';
 import { filesSuite } from './files.suite.js';
-import { bytes, called, realHarness, text } from './harness.js';
+import { called, realHarness, text } from './harness.js';
 import { memoryLog } from './real-nats.js';
 
 interface Disk {
   readonly folder: string;
   readonly sandboxes: string;
-  readonly state: string;
-  readonly fatal: Error[];
   open(): Files;
   remove(): void;
 }
 
 function newDisk(): Disk {
   const folder = mkdtempSync(join(tmpdir(), 'tepui-files-'));
-  const [sandboxes, state] = [join(folder, 'sandboxes'), join(folder, 'state')];
-  const fatal: Error[] = [];
-  const onFatal = (error: Error): void => void fatal.push(error);
+  const sandboxes = join(folder, 'sandboxes');
   return {
     folder,
     sandboxes,
-    state,
-    fatal,
-    open: () => nodeFiles({ stateFolder: state, sandboxFolder: sandboxes, log: memoryLog(), onFatal }),
+    open: () => nodeFiles({ sandboxFolder: sandboxes, log: memoryLog() }),
     remove: () => rmSync(folder, { recursive: true, force: true }),
   };
 }
@@ -43,7 +37,6 @@ filesSuite(async () => {
   return {
     ...realHarness(async () => disk.remove()),
     files: disk.open(),
-    reopen: async () => disk.open(),
     plant: async (path, content) => writeFileSync(absolute(path), content),
     plantLink: async (path, target) => symlinkSync(target, absolute(path)),
   };
@@ -53,29 +46,6 @@ const read = (files: Files, path: string): Promise<string | undefined> =>
   called<{ data: Uint8Array } | undefined>(realHarness(), (onRead) => files.read(path, 0, 1_000, onRead)).then((part) =>
     text(part?.data),
   );
-
-test('POR-23: records are for the agent alone, and nothing unfinished stays', async (t) => {
-  const disk = newDisk();
-  t.teardown(() => disk.remove());
-  const files = disk.open();
-  await called<void>(realHarness(), (done) => files.store('agent', bytes('x'), () => done(undefined)));
-  t.is(statSync(disk.state).mode & 0o777, 0o700);
-  t.is(statSync(join(disk.state, 'agent')).mode & 0o777, 0o600);
-  t.deepEqual(readdirSync(disk.state), ['agent']);
-  for (const name of ['../agent', '', '.', '..', 'a/b', '.hidden']) t.throws(() => files.load(name), undefined, name);
-});
-
-test('POR-23: a record that cannot be stored is fatal, and never told as stored', async (t) => {
-  const disk = newDisk();
-  t.teardown(() => disk.remove());
-  const files = disk.open();
-  rmSync(disk.state, { recursive: true });
-  let stored = false;
-  files.store('agent', bytes('x'), () => (stored = true));
-  await realHarness().settle(() => disk.fatal.length > 0);
-  t.false(stored);
-  t.regex(disk.fatal[0]?.message ?? '', /agent/);
-});
 
 test('POR-25: a link within the sandboxes is followed, a pipe or a device is no file', async (t) => {
   const disk = newDisk();
