@@ -17,7 +17,15 @@ export interface ProcessConfig {
   readonly attributes?: string;
   /** Agents: containers started at a time. */
   readonly maxStarting?: number;
+  /** Agents run as root: the user of tasks that name none, by default `nobody`. Only where it is root may a task name root. Rule: PRC-10. */
+  readonly taskUser?: string;
 }
+
+/**
+ * Asks an agent to end its tasks, with their grace, before it ends itself; SIGTERM and SIGINT let them run on. Not SIGUSR1, on which Node opens
+ * a debugger as long as nobody listens. Rule: PRC-4.
+ */
+export const END_TASKS_SIGNAL = 'SIGUSR2';
 
 /** Exit statuses that a supervisor tells apart: 0 is meant, the others ask for a new start. */
 export const EXIT = { stopped: 0, crashed: 70, unreachable: 69, steppedDown: 75 } as const;

@@ -141,10 +141,12 @@ async function schedule(
     }),
   );
   const watcher = watch(report, progress);
+  // Root asks for nobody in particular: an agent has a user for such tasks, and few let a task be root.
+  const { uid, username } = userInfo();
   const running = await runScheduler({
     credentials,
     principal,
-    scheduler: wordCountScheduler(principal, userInfo().username),
+    scheduler: wordCountScheduler(principal, uid === 0 ? '' : username),
     state: job,
     onStep: watcher,
     ...(cluster !== undefined && { cluster }),

@@ -1,6 +1,6 @@
 /** Prepares the sandbox of a container, and forks its wrapper. Rules: PRC-2, PRC-3. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { constants } from 'node:fs';
+import { constants, openSync } from 'node:fs';
 import { chown, lstat, mkdir, open, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { ContainerSpec } from '../../actors/effect.js';
@@ -63,6 +63,8 @@ export interface WrapperStart {
   readonly attempt: Attempt;
   /** `cgroup.procs` files that the container joins. */
   readonly joinPaths: readonly string[];
+  /** Open files of ours that a child inherits (LMDB opens its data so): in their place it gets an empty one. */
+  readonly stray: readonly number[];
 }
 
 /**
@@ -72,18 +74,28 @@ export interface WrapperStart {
  * @throws what the system refuses before, such as an environment with a NUL
  */
 export function startWrapper(spec: ContainerSpec, sandbox: PreparedSandbox, start: WrapperStart): ChildProcess {
-  const { script, tools, attempt, joinPaths } = start;
+  const { script, tools, attempt, joinPaths, stray } = start;
   // First the variables by which we find it again: they are then within what is read first.
   const marks = { [CONTAINER_VARIABLE]: spec.containerId, [SANDBOX_VARIABLE]: sandbox.path };
   const words = execution(tools, sandbox.user, { ...marks, ...withoutOurs(spec.environment) }, spec.argv);
   const groups = [String(joinPaths.length), ...joinPaths];
+  const stdio: (number | 'ignore')[] = ['ignore', 'ignore', 'ignore', ...sandbox.outputs.map(({ fd }) => fd)];
+  for (const file of stray) {
+    while (stdio.length <= file) stdio.push('ignore');
+    if (file >= FIRST_FREE_FILE) stdio[file] = nothing();
+  }
   return spawn(SHELL, ['-c', script, 'tepui-wrapper', attempt.record, attempt.claim, ...groups, ...words], {
     cwd: sandbox.path,
     env: { ...marks, [CLAIM_VARIABLE]: attempt.claim },
-    stdio: ['ignore', 'ignore', 'ignore', ...sandbox.outputs.map(({ fd }) => fd)],
+    stdio,
     detached: true,
   });
 }
+
+/** Behind the files that the wrapper uses itself. */
+const FIRST_FREE_FILE = 6;
+let devNull: number | undefined;
+const nothing = (): number => (devNull ??= openSync('/dev/null', 'r'));
 
 /** Once the child has them, or will not come to be. */
 export function closeOutputs({ outputs }: PreparedSandbox): void {

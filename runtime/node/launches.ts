@@ -14,6 +14,8 @@ export interface LaunchSettings {
   readonly script: string;
   readonly taskUser: string;
   readonly isolator: Isolator | undefined;
+  /** Open files that a child would inherit. */
+  readonly stray: readonly number[];
   readonly onStep: (step: Step, containerId: string) => void;
 }
 
@@ -116,7 +118,7 @@ export class Launches {
   }
 
   #start(container: Container, sandbox: PreparedSandbox): void {
-    const { containers, tools, script, isolator, onStep } = this.#settings;
+    const { containers, tools, script, isolator, stray, onStep } = this.#settings;
     if (containers.isClosed) return;
     const { spec } = container;
     const { containerId } = spec;
@@ -127,7 +129,7 @@ export class Launches {
       containers.recorded(container, attempt);
       const joinPaths = isolator?.prepare(spec) ?? [];
       onStep('fork', containerId);
-      child = startWrapper(spec, sandbox, { script, tools, attempt, joinPaths });
+      child = startWrapper(spec, sandbox, { script, tools, attempt, joinPaths, stray });
     } catch (error) {
       // Node throws part of what execve may say, and tells the rest by an event.
       return this.#fail(container, error);

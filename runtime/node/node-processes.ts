@@ -32,7 +32,7 @@ export interface NodeProcessesSettings {
   readonly onStep?: ((step: Step, containerId: string) => void) | undefined;
 }
 
-/** In a process that has called `closeStrayFiles` first of all. @throws Error when a program is missing that every start needs */
+/** In a process that has called `closeStrayFiles` first of all, and has opened what it keeps open. @throws Error when a program is missing that every start needs */
 export function nodeProcesses(settings: NodeProcessesSettings): NodeProcesses {
   return new WrappedProcesses(settings);
 }
@@ -45,9 +45,6 @@ class WrappedProcesses implements NodeProcesses {
 
   constructor(settings: NodeProcessesSettings) {
     this.#settings = settings;
-    const stray = strayFiles();
-    if (stray.length > 0)
-      settings.log.write('warn', 'Tasks inherit open files that this process was started with', { files: stray });
   }
 
   adopt(
@@ -84,6 +81,7 @@ class WrappedProcesses implements NodeProcesses {
       script: wrapper ?? WRAPPER,
       taskUser,
       isolator,
+      stray: strayFiles(),
       onStep: onStep ?? (() => undefined),
     });
     adoptRecords(containers, wanted);
@@ -131,6 +129,16 @@ class WrappedProcesses implements NodeProcesses {
     if (this.#containers === undefined || this.#launches === undefined) throw new Error('adopt is to be called first');
     return { containers: this.#containers, launches: this.#launches };
   }
+}
+
+/** Ends all that agents of this folder have left, when there is no agent any more; resolves when nothing is left. */
+export function endRecorded(
+  settings: Pick<NodeProcessesSettings, 'runtimeFolder' | 'log' | 'isolator'>,
+): Promise<void> {
+  const processes = nodeProcesses({ ...settings, sandboxFolder: '/nonexistent' });
+  const nothing = (): void => undefined;
+  processes.adopt([], nothing, nothing);
+  return new Promise((fulfil) => processes.stopAll(0, fulfil));
 }
 
 /** Empty for what is no sandbox. */

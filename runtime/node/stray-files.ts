@@ -1,4 +1,4 @@
-/** Open files that a process got from whoever started it, and would hand on to whatever it starts. Rule: PRC-3. */
+/** Open files that a process would hand on to whatever it starts: from whoever started it, or opened by an addon. Rule: PRC-3. */
 import { closeSync, readdirSync, readFileSync } from 'node:fs';
 
 /** Octal, as /proc shows flags. */

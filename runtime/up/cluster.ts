@@ -16,6 +16,7 @@ import { NatsKeeper } from './nats-keeper.js';
 import { agentGraceMs, agentNames, masterNames, processArgv, writeProcessConfigs, type UpOptions } from './plan.js';
 import { logTail, NotReadyError, untilReady, type ReadyCluster } from './ready.js';
 import { removeState, writeState } from './state.js';
+import { chooseTaskUser } from './task-user.js';
 import { ADMIN, clusterUsers, OPERATOR, userNames, WORD_COUNT, writeCredentials } from './users.js';
 
 /** The start was given up because {@link LocalCluster.stop} was called. */
@@ -88,8 +89,9 @@ export class LocalCluster {
     if (ended.length > 0) report(`ended what the last supervisor left behind: ${ended.join(', ')}`);
     this.#requireWanted();
     const credentials = await this.#startNats();
-    writeCredentials(layout, credentials);
-    writeProcessConfigs(layout, this.#options);
+    const taskUser = await chooseTaskUser(layout, report);
+    writeCredentials(layout, credentials, taskUser?.user);
+    writeProcessConfigs(layout, this.#options, taskUser?.name);
     this.#requireWanted();
     // Agents and masters take a while to load: they do so while the buckets are made.
     this.#keep(agentNames(this.#options), 'agent');

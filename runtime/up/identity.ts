@@ -36,9 +36,13 @@ export async function untilGone(record: ProcessRecord, timeoutMs: number): Promi
   return true;
 }
 
-/** Asks it to end, and kills it when it has not after `graceMs`. Resolves when it is gone, or ten seconds later. */
-export async function endProcess(record: ProcessRecord, graceMs: number): Promise<void> {
-  signalRecord(record, 'SIGTERM');
+/** Asks it to end by `signal`, and kills it when it has not after `graceMs`. Resolves when it is gone, or ten seconds later. */
+export async function endProcess(
+  record: ProcessRecord,
+  graceMs: number,
+  signal: NodeJS.Signals = 'SIGTERM',
+): Promise<void> {
+  signalRecord(record, signal);
   if (await untilGone(record, graceMs)) return;
   signalRecord(record, 'SIGKILL');
   await untilGone(record, 10_000);

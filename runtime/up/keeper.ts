@@ -1,6 +1,7 @@
 /** Keeps one process of the cluster running: starts it, and starts it again when it ends without being asked. Rule: UP-7. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
+import { END_TASKS_SIGNAL } from '../process-config.js';
 import { endProcess, recordOf, signalRecord, untilGone, type ProcessRecord } from './identity.js';
 
 const FIRST_DELAY_MS = 100;
@@ -85,10 +86,11 @@ export class Keeper {
     onChange();
   }
 
-  /** An orderly end: SIGTERM, and SIGKILL after `graceMs`. */
+  /** An orderly end, of an agent's tasks, too; and SIGKILL after `graceMs`. */
   async stop(graceMs: number): Promise<void> {
     this.#halt();
-    if (this.#record !== undefined) await endProcess(this.#record, graceMs);
+    const signal = this.role === 'agent' ? END_TASKS_SIGNAL : 'SIGTERM';
+    if (this.#record !== undefined) await endProcess(this.#record, graceMs, signal);
     await this.#exited;
   }
 

@@ -52,5 +52,3 @@ export const credentialsFile = ({ credentials }: ClusterLayout, principal: strin
 export const processFile = ({ processes }: ClusterLayout, name: string): string => join(processes, `${name}.json`);
 export const logFile = ({ logs }: ClusterLayout, name: string): string => join(logs, `${name}.log`);
 export const workFolder = ({ agents }: ClusterLayout, name: string): string => join(agents, name);
-/** Where an agent keeps the journal of its containers. */
-export const journalFolder = (layout: ClusterLayout, name: string): string => join(workFolder(layout, name), 'run');

@@ -1,10 +1,13 @@
 /** Ends what a supervisor that is gone left running, by recorded identity and nothing else. Rule: UP-5. */
 import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { silentLog } from '../log.js';
 import { findServer } from '../nats/server-process.js';
-import { recoverContainers } from '../node/node-processes.js';
+import { openIsolator } from '../node/cgroups.js';
+import { endRecorded } from '../node/node-processes.js';
+import { END_TASKS_SIGNAL } from '../process-config.js';
 import { bootId, endProcess, processesRunning, signalRecord, untilGone, type ProcessRecord } from './identity.js';
-import { journalFolder, processFile, workFolder, type ClusterLayout } from './layout.js';
+import { processFile, workFolder, type ClusterLayout } from './layout.js';
 import { removeVoidLock } from './lock.js';
 import { readState, removeState } from './state.js';
 
@@ -19,7 +22,7 @@ const MASTER_GRACE_MS = 5_000;
 export async function endLeftovers(layout: ClusterLayout, agentGraceMs: number): Promise<Ended> {
   const agents = findProcesses(layout, 'agents');
   const masters = findProcesses(layout, 'masters');
-  await Promise.all(agents.map(({ record }) => endProcess(record, agentGraceMs)));
+  await Promise.all(agents.map(({ record }) => endProcess(record, agentGraceMs, END_TASKS_SIGNAL)));
   await endContainers(layout);
   await Promise.all(masters.map(({ record }) => endProcess(record, MASTER_GRACE_MS)));
   const server = await findServer({ runFolder: layout.nats.run }).catch(() => undefined);
@@ -43,12 +46,17 @@ export async function killLeftovers(layout: ClusterLayout): Promise<void> {
   removeVoidLock(layout.lockFile);
 }
 
-/** Kills what agents that are gone left running, as their journals say. */
+/** Kills what agents that are gone left running, as their records say. */
 export async function endContainers(layout: ClusterLayout): Promise<void> {
   await Promise.all(
-    namesIn(layout.agents).map(async (name) => {
-      const folder = journalFolder(layout, name);
-      if (existsSync(folder)) await recoverContainers(folder, silentLog);
+    namesIn(layout.agents).map(async (agent) => {
+      const runtimeFolder = join(workFolder(layout, agent), 'run');
+      if (!existsSync(runtimeFolder)) return;
+      await endRecorded({
+        runtimeFolder,
+        log: silentLog,
+        isolator: openIsolator({ agent, runtimeFolder, log: silentLog }),
+      });
     }),
   );
 }

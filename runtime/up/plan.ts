@@ -46,7 +46,7 @@ export function thisMachine(dir: string): Machine {
 }
 
 /** Writes the configuration of each process. @throws ParseError for resources that cannot be read */
-export function writeProcessConfigs(layout: ClusterLayout, options: UpOptions): void {
+export function writeProcessConfigs(layout: ClusterLayout, options: UpOptions, taskUser?: string): void {
   const { cluster, timings, logLevel } = options;
   const base = (name: string) => ({
     name,
@@ -59,7 +59,12 @@ export function writeProcessConfigs(layout: ClusterLayout, options: UpOptions): 
   const resources = divideResources(thisMachine(layout.dir), options.agents, options.resources);
   for (const [i, name] of agentNames(options).entries()) {
     // The attribute tells schedulers which agent is which: all have the hostname of this machine.
-    const own = { workDir: workFolder(layout, name), resources: resources[i] ?? '', attributes: `name:${name}` };
+    const own = {
+      workDir: workFolder(layout, name),
+      resources: resources[i] ?? '',
+      attributes: `name:${name}`,
+      ...(taskUser !== undefined && { taskUser }),
+    };
     configs.push({ role: 'agent', ...base(name), ...own });
   }
   for (const config of configs)

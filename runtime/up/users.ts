@@ -1,8 +1,9 @@
 /** The NATS users of a cluster: who may say what, from the subject table. Rules: UP-6, PRO-7. */
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { permissionsOf, storeUserPermissions, type Permissions } from '../../protocol/subjects.js';
 import type { Credentials } from '../nats/connection.js';
+import type { User } from '../node/task-user.js';
 import type { ServerUser } from '../nats/server-config.js';
 import { credentialsFile, type ClusterLayout } from './layout.js';
 
@@ -42,12 +43,23 @@ export function clusterUsers(cluster: string, masters: readonly string[], agents
 export const userNames = (masters: readonly string[], agents: readonly string[]): string[] =>
   clusterUsers('tepui', masters, agents).map(({ user }) => user);
 
-/** Puts each principal's credentials where commands and processes look for them, for this user alone. */
-export function writeCredentials(layout: ClusterLayout, credentials: ReadonlyMap<string, Credentials>): void {
+/**
+ * Puts each principal's credentials where commands and processes look for them, for this user alone; those of the tasks for the tasks' user,
+ * who may pass through the folder then, and neither list it nor read another file. Rule: UP-6.
+ */
+export function writeCredentials(
+  layout: ClusterLayout,
+  credentials: ReadonlyMap<string, Credentials>,
+  taskUser?: User | undefined,
+): void {
   mkdirSync(layout.credentials, { recursive: true, mode: 0o700 });
+  chmodSync(layout.credentials, taskUser === undefined ? 0o700 : 0o711);
   for (const [principal, { url, user, password }] of credentials) {
     const path = credentialsFile(layout, principal);
-    writeFileSync(`${path}.tmp`, `${JSON.stringify({ url, user, password })}\n`, { mode: 0o600 });
-    renameSync(`${path}.tmp`, path);
+    const unfinished = `${path}.tmp`;
+    rmSync(unfinished, { force: true });
+    writeFileSync(unfinished, `${JSON.stringify({ url, user, password })}\n`, { mode: 0o600, flag: 'wx' });
+    if (principal === WORD_COUNT_TASKS && taskUser !== undefined) chownSync(unfinished, taskUser.uid, taskUser.gid);
+    renameSync(unfinished, path);
   }
 }

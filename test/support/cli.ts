@@ -1,6 +1,6 @@
 /** The command `tepui` as its users run it: a process, in a folder of its own, with nothing of ours in its environment. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -46,6 +46,8 @@ export class CliFolder {
   readonly #children = new Set<ChildProcess>();
 
   constructor() {
+    // The user of the tasks passes through it.
+    chmodSync(this.folder, 0o711);
     mkdirSync(this.home);
     mkdirSync(this.temporary);
   }

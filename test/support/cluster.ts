@@ -1,7 +1,7 @@
 /** A real cluster for end-to-end tests: a nats-server, masters and agents as processes of their own, gone at the end. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { closeSync, existsSync, openSync } from 'node:fs';
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,6 +14,9 @@ import type { ProcessConfig } from '../../runtime/main.js';
 import { connectNats, type Credentials } from '../../runtime/nats/connection.js';
 import { createObjectBucket, provision } from '../../runtime/nats/provision.js';
 import type { ServerUser } from '../../runtime/nats/server-config.js';
+import { openIsolator } from '../../runtime/node/cgroups.js';
+import { endRecorded } from '../../runtime/node/node-processes.js';
+import { END_TASKS_SIGNAL } from '../../runtime/process-config.js';
 import { connectWorld } from '../../runtime/world.js';
 import { startTestServer } from './nats-server.js';
 
@@ -70,6 +73,8 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
   const users = usersOf(masterNames, agentNames, schedulers);
   const server = await startTestServer(users);
   const dir = await mkdtemp(join(tmpdir(), 'tepui-cluster-'));
+  // The user of the tasks passes through it.
+  await chmod(dir, 0o711);
   const file = (name: string): string => join(dir, name);
   const credentials = (principal: string): Credentials => ({
     url: server.url,
@@ -200,6 +205,8 @@ class Processes {
   readonly pids = new Map<string, number>();
   readonly #children = new Map<string, ChildProcess>();
   readonly #dir: string;
+  /** Those that were ever started: what one that was killed has left running is ended with the rest. */
+  readonly #agents = new Set<string>();
 
   constructor(dir: string) {
     this.#dir = dir;
@@ -215,6 +222,7 @@ class Processes {
     if (child.pid === undefined) throw new Error(`${name} did not start`);
     this.pids.set(name, child.pid);
     this.#children.set(name, child);
+    if (name.startsWith('a')) this.#agents.add(name);
     child.once('exit', () => {
       if (this.#children.get(name) !== child) return;
       this.pids.delete(name);
@@ -236,14 +244,26 @@ class Processes {
     const [agents, masters] = [true, false].map((first) =>
       [...this.pids.keys()].filter((name) => name.startsWith('a') === first),
     );
-    for (const group of [agents, masters]) await Promise.all((group ?? []).map((name) => this.kill(name, 'SIGTERM')));
+    await Promise.all((agents ?? []).map((name) => this.kill(name, END_TASKS_SIGNAL)));
+    await Promise.all((masters ?? []).map((name) => this.kill(name, 'SIGTERM')));
     clearTimeout(force);
+    await Promise.all([...this.#agents].map((name) => this.#endContainers(name)));
     process.removeListener('exit', this.#killAll);
   }
 
   async logTail(name: string, lines: number): Promise<string> {
     const text = await readFile(this.#logFile(name), 'utf8').catch(() => '');
     return text.trimEnd().split('\n').slice(-lines).join('\n');
+  }
+
+  async #endContainers(agent: string): Promise<void> {
+    const runtimeFolder = join(this.#dir, agent, 'run');
+    if (!existsSync(runtimeFolder)) return;
+    await endRecorded({
+      runtimeFolder,
+      log: silentLog,
+      isolator: openIsolator({ agent, runtimeFolder, log: silentLog }),
+    });
   }
 
   #logFile(name: string): string {
