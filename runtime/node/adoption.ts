@@ -1,5 +1,6 @@
 /** What a later life of an agent makes of the records that it finds. Rules: PRC-6, PRC-8. */
 import type { Container, Containers } from './containers.js';
+import type { ExitRecord } from './exit-record.js';
 import { hasWrapperOf } from './process-table.js';
 import { nameOf, type Attempt, type Claim } from './run-folder.js';
 
@@ -47,11 +48,16 @@ function take(containers: Containers, container: Container, attempt: Attempt): v
   containers.recorded(container, attempt);
   const claim = folder.claimOf(attempt);
   const record = folder.read(attempt);
-  if (record?.end?.lost === 'machine') return later(() => containers.tellEnd(container, { lost: 'machine' }));
+  if (record?.carried === true) return later(() => tellCarried(containers, container, record));
   if (claim === 'unsigned' && record?.started === undefined && record?.end === undefined)
     return settle(containers, container, attempt);
   containers.wrapped(container, typeof claim === 'object' ? claim : undefined, false);
   later(() => containers.look(container));
+}
+
+function tellCarried(containers: Containers, container: Container, { started, end }: ExitRecord): void {
+  if (started !== undefined) containers.call(container, () => container.onStarted(started.pid));
+  containers.tellEnd(container, end ?? { lost: 'machine' });
 }
 
 /**
@@ -76,7 +82,7 @@ function endUnwanted(containers: Containers, attempt: Attempt): void {
   const { folder } = containers;
   const record = folder.read(attempt);
   // Cut off before its wrapper was forked, or of an earlier start of the machine.
-  if (record === undefined || record.end?.lost === 'machine') return folder.remove(attempt, record !== undefined);
+  if (record === undefined || record.carried === true) return folder.remove(attempt, record !== undefined);
   const claim = claimed(containers, attempt);
   if (claim === 'agent') return folder.remove(attempt, false);
   const { containerId, sandbox } = record;

@@ -235,6 +235,7 @@ export class Containers {
     if (started === undefined || tree === undefined || container.hasStarted === true) return;
     container.hasStarted = true;
     tree.leader = started;
+    tree.leaderSeen = container.isChild === true || isAlive(started);
     this.call(container, () => container.onStarted(started.pid));
     if (container.due !== undefined) this.signal(container, container.due);
   }

@@ -12,6 +12,8 @@ export interface ExitRecord {
   readonly started?: ProcessId | undefined;
   /** It could not join its groups, so it was not executed. */
   readonly failed?: boolean | undefined;
+  /** It is of an earlier start of the machine: its pids are others'. */
+  readonly carried?: boolean | undefined;
   /** How it ended; `undefined`: it has not, or nobody has written how. */
   readonly end?: ContainerEnd | undefined;
 }
@@ -20,12 +22,12 @@ export interface ExitRecord {
 export const WRITTEN_BYTES = 128;
 
 /** A record before its container starts, or with an end that was found out otherwise. */
-export function formatRecord({ containerId, sandbox, started, end }: ExitRecord): string {
+export function formatRecord({ containerId, sandbox, started, carried, end }: ExitRecord): string {
   const lines = [
     ...(started === undefined ? [] : [`started ${started.pid} ${started.startTicks}\n`]),
     ...(end === undefined ? [] : [`${endLine(end)}\n`]),
   ];
-  return lines.join('').padEnd(WRITTEN_BYTES) + JSON.stringify({ containerId, sandbox });
+  return lines.join('').padEnd(WRITTEN_BYTES) + JSON.stringify({ containerId, sandbox, carried });
 }
 
 /** Reads the status of a shell's `$?`, or that of nobody. */
@@ -58,10 +60,11 @@ export function endOfStatus(status: number): ContainerEnd {
   return exitSignal === undefined ? { exitCode: status } : { exitSignal };
 }
 
-function parseHead(text: string): Pick<ExitRecord, 'containerId' | 'sandbox'> | undefined {
+function parseHead(text: string): Pick<ExitRecord, 'containerId' | 'sandbox' | 'carried'> | undefined {
   try {
-    const { containerId, sandbox } = JSON.parse(text) as Record<string, unknown>;
-    return typeof containerId === 'string' && typeof sandbox === 'string' ? { containerId, sandbox } : undefined;
+    const { containerId, sandbox, carried } = JSON.parse(text) as Record<string, unknown>;
+    if (typeof containerId !== 'string' || typeof sandbox !== 'string') return undefined;
+    return { containerId, sandbox, carried: carried === true };
   } catch {
     return undefined;
   }

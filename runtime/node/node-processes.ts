@@ -14,6 +14,8 @@ import type { Isolator } from './isolator.js';
 import { DEFAULT_TASK_USER } from './task-user.js';
 import { findTools, WRAPPER } from './wrapper.js';
 
+const LONG_MS = 60_000;
+
 export type { NodeProcesses } from './containers.js';
 
 export interface NodeProcessesSettings {
@@ -113,8 +115,11 @@ class WrappedProcesses implements NodeProcesses {
       for (const containerId of containers.ids()) this.signal(containerId, signal);
     };
     const force = setTimeout(() => signalAll('SIGKILL'), graceMs);
+    // Nothing else need keep this process until then.
+    const wait = setInterval(() => undefined, LONG_MS);
     containers.refuseAll(() => {
       clearTimeout(force);
+      clearInterval(wait);
       containers.close();
       done();
     });

@@ -128,7 +128,8 @@ export function openRunFolder(
     const folders = older.map((name) => new RunFolder(join(runtimeFolder, name)));
     for (const { containerId, sandbox } of wanted) {
       const carried = verdict(folders, containerId) ?? { containerId, sandbox, end: { lost: 'machine' as const } };
-      if (carried !== 'neverStarted') writeNew(join(unfinished, `${nameOf(containerId)}.1`), formatRecord(carried));
+      if (carried === 'neverStarted') continue;
+      writeNew(join(unfinished, `${nameOf(containerId)}.1`), formatRecord({ ...carried, carried: true }));
     }
     renameSync(unfinished, path);
   }

@@ -6,6 +6,7 @@ import type { Log } from '../ports.js';
 import {
   isAlive,
   ownerKey,
+  processId,
   ProcessTable,
   signalProcess,
   type Member,
@@ -22,6 +23,8 @@ export interface Tree {
   readonly wrapper: ProcessId | undefined;
   /** Main process, leader of a session and a group of its own; `undefined` as long as it is not known. */
   leader: ProcessId | undefined;
+  /** It was seen alive by this life of the agent, or started by it. */
+  leaderSeen?: boolean;
 }
 
 interface Kept {
@@ -204,11 +207,16 @@ export class TreeKeeper {
 
 const keyOf = ({ containerId, sandbox }: Tree): string => ownerKey(containerId, sandbox);
 
-/** By its pid one finds its session; but only as long as the pid cannot be another's. */
-function leaderPidOf({ tree: { leader }, endedAtMs }: Kept): number | undefined {
+/**
+ * By its pid one finds its session, also for a moment after its death; but only as long as the pid cannot be another's: one that was read in
+ * a record, and never seen alive, may have been so for long.
+ */
+function leaderPidOf({ tree: { leader, leaderSeen }, endedAtMs }: Kept): number | undefined {
   if (leader === undefined) return undefined;
+  const now = processId(leader.pid);
+  if (now !== undefined) return now.startTicks === leader.startTicks ? leader.pid : undefined;
   const isFresh = endedAtMs === undefined || performance.now() - endedAtMs < LEADER_PID_MS;
-  return isFresh || isAlive(leader) ? leader.pid : undefined;
+  return leaderSeen === true && isFresh ? leader.pid : undefined;
 }
 
 /** The group of a main process that was just seen to lead it. */

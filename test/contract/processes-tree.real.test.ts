@@ -1,61 +1,22 @@
-/** What the process adapter promises beyond its contract: what a container inherits, which trees it finds, and what a later life recovers. */
+/** What the process adapter promises beyond its contract: what a container inherits, and which trees it finds. */
 import { spawn, type StdioOptions } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync } from 'node:fs';
-import { rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, existsSync, linkSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
-import type { ContainerSpec } from '../../actors/effect.js';
-import { ContainerJournal, readJournal } from '../../runtime/node/container-journal.js';
-import { nodeProcesses, recoverContainers, type NodeProcesses } from '../../runtime/node/node-processes.js';
-import { bootId, isAlive, processId, type ProcessId } from '../../runtime/node/process-table.js';
+import { isAlive, processId, type ProcessId } from '../../runtime/node/process-table.js';
 import { strayFiles } from '../../runtime/node/stray-files.js';
-import type { ContainerEnd } from '../../runtime/ports.js';
 import { realHarness } from './harness.js';
-import { memoryLog, type MemoryLog } from './real-nats.js';
+import { launch, PATH, makeMachine, stopAll, type Machine, type Run } from './real-machine.js';
 
 const harness = realHarness();
-const PATH = '/usr/local/bin:/usr/bin:/bin';
-
-interface Machine {
-  readonly folder: string;
-  readonly sandboxes: string;
-  readonly run: string;
-  readonly log: MemoryLog;
-  processes: NodeProcesses;
-}
 
 function newMachine(t: ExecutionContext): Machine {
-  const folder = mkdtempSync(join(tmpdir(), 'tepui-tree-'));
-  const [sandboxes, run] = [join(folder, 'sandboxes'), join(folder, 'run')];
-  const log = memoryLog();
-  const processes = nodeProcesses({ sandboxFolder: sandboxes, runtimeFolder: run, log });
-  t.teardown(async () => {
-    await stopAll(processes, 0).catch(() => undefined);
-    rmSync(folder, { recursive: true, force: true });
-  });
-  return { folder, sandboxes, run, log, processes };
-}
-
-const stopAll = async (processes: NodeProcesses, graceMs: number): Promise<void> =>
-  new Promise((fulfil) => processes.stopAll(graceMs, fulfil));
-
-interface Run {
-  readonly sandbox: string;
-  pid?: number;
-  end?: ContainerEnd;
-}
-
-function launch({ processes, sandboxes }: Machine, id: string, script: string, more: Partial<ContainerSpec> = {}): Run {
-  const run: Run = { sandbox: join(sandboxes, 'f', id) };
-  const spec = { containerId: id, sandbox: `f/${id}`, argv: ['/bin/sh', '-c', script], environment: { PATH }, ...more };
-  processes.launch(
-    spec,
-    (pid) => (run.pid = pid),
-    (end) => (run.end = end),
-  );
-  return run;
+  const machine = makeMachine(t);
+  const nothing = (): void => undefined;
+  machine.processes.adopt([], nothing, nothing);
+  return machine;
 }
 
 const output = (run: Run, name = 'stdout'): string => readFileSync(join(run.sandbox, name), 'utf8');
@@ -134,19 +95,60 @@ test('POR-19: what cannot be started says why: no program, no right, a NUL, a sa
   t.false(existsSync(join(machine.folder, 'outside')));
 });
 
-test('PRC-2: an agent run as root starts a task as the user named, whose sandbox it is', async (t) => {
+test('PRC-10: an agent run as root starts a task as the user named, or as nobody, and never as root', async (t) => {
   const machine = newMachine(t);
-  const run = launch(machine, 'nobody', 'id -u; id -G | wc -w; touch made', { user: 'nobody' });
-  await harness.settle(() => run.end !== undefined);
+  const script = 'id -u; id -G | wc -w; touch made; grep CapEff /proc/self/status | tr -d "\\t"';
   if (process.getuid?.() !== 0) {
+    const run = launch(machine, 'other', script, { user: 'nobody' });
+    await harness.settle(() => run.end !== undefined);
     t.regex(run.end?.launchError ?? '', /root/);
     return;
   }
+  for (const user of ['nobody', undefined]) {
+    const run = launch(machine, `user-${user}`, script, { user });
+    await harness.settle(() => run.end !== undefined);
+    t.deepEqual(run.end, { exitCode: 0 });
+    const { uid } = statSync(run.sandbox);
+    t.not(uid, 0);
+    t.is(output(run), `${uid}\n1\nCapEff:0000000000000000\n`);
+    t.is(statSync(join(run.sandbox, 'made')).uid, uid);
+  }
+  const root = launch(machine, 'root', script, { user: 'root' });
+  await harness.settle(() => root.end !== undefined);
+  t.regex(root.end?.launchError ?? '', /taskUser/);
+  t.is(root.pid, undefined);
+});
+
+test('PRC-11: what is too long to be executed is told as such, and a variable without a name', async (t) => {
+  const machine = newMachine(t);
+  const runs = [
+    launch(machine, 'argument', '', { argv: ['/bin/echo', 'x'.repeat(200_000)] }),
+    launch(machine, 'variable', '', { environment: { PATH, LONG: 'x'.repeat(200_000) } }),
+    launch(machine, 'all', '', { argv: ['/bin/echo', ...Array<string>(40).fill('x'.repeat(100_000))] }),
+    launch(machine, 'name', '', { environment: { PATH, 'A=B': 'c' } }),
+    launch(machine, 'folder', '', { argv: ['/tmp'] }),
+  ];
+  await harness.settle(() => runs.every(({ end }) => end !== undefined));
+  t.deepEqual(runs.map(({ pid }) => pid), runs.map(() => undefined)); // prettier-ignore
+  const texts = runs.map(({ end }) => end?.launchError ?? '');
+  for (const text of texts.slice(0, 3)) t.regex(text, /E2BIG/);
+  t.regex(texts[3] ?? '', /no name of a variable/);
+  t.regex(texts[4] ?? '', /no file/);
+});
+
+test('PRC-3: arguments and variables arrive as they are, whatever a shell or a tool would make of them', async (t) => {
+  const machine = newMachine(t);
+  mkdirSync(join(machine.folder, 'a=b'));
+  const program = join(machine.folder, 'a=b', 'show');
+  writeFileSync(program, '#!/bin/sh\nprintf "%s|" "$0" "$@" "$WORDS"', { mode: 0o755 });
+  const words = ['-i', '--', 'A=B', '$HOME `id` "q" \'s\' \\ ;', '', 'line\nline', 'ü'];
+  const run = launch(machine, 'words', '', {
+    argv: [program, ...words],
+    environment: { PATH, WORDS: '$(id) "x"\n', '-u': 'x', LD_PRELOAD: '/nonexistent.so' },
+  });
+  await harness.settle(() => run.end !== undefined);
   t.deepEqual(run.end, { exitCode: 0 });
-  const { uid } = statSync(run.sandbox);
-  t.not(uid, 0);
-  t.is(output(run), `${uid}\n1\n`);
-  t.is(statSync(join(run.sandbox, 'made')).uid, uid);
+  t.is(output(run), [program, ...words, '$(id) "x"\n', ''].join('|'));
 });
 
 test('PRC-2: a link in the place of an output file is not followed', async (t) => {
@@ -159,6 +161,19 @@ test('PRC-2: a link in the place of an output file is not followed', async (t) =
   await harness.settle(() => run.end !== undefined);
   t.regex(run.end?.launchError ?? '', /ELOOP/);
   t.is(readFileSync(victim, 'utf8'), 'intact');
+});
+
+test('PRC-2: another name of a file of the agent in the place of an output file is not opened for the task', async (t) => {
+  const machine = newMachine(t);
+  const victim = join(machine.folder, 'victim');
+  writeFileSync(victim, 'intact', { mode: 0o600 });
+  mkdirSync(join(machine.sandboxes, 'f', 'named'), { recursive: true });
+  linkSync(victim, join(machine.sandboxes, 'f', 'named', 'stderr'));
+  const run = launch(machine, 'named', 'echo overwritten >&2');
+  await harness.settle(() => run.end !== undefined);
+  t.regex(run.end?.launchError ?? '', /no file of its own/);
+  t.is(readFileSync(victim, 'utf8'), 'intact');
+  t.is(statSync(victim).uid, process.getuid?.() ?? 0);
 });
 
 test('POR-19: an id is used by one container at a time', async (t) => {
@@ -245,7 +260,7 @@ test('PRC-6: a container of another agent with the same id is left alone', async
 
 test.serial('PRC-1: many at once are started one after the other, and none is lost', async (t) => {
   const machine = newMachine(t);
-  const runs = Array.from({ length: 150 }, (_, i) => launch(machine, `many-${i}`, `exit ${i}`));
+  const runs = Array.from({ length: 150 }, (_, i) => launch(machine, `many-${i}`, `exit ${i % 100}`));
   for (const i of [140, 149]) machine.processes.signal(`many-${i}`, 'SIGKILL');
   let longestMs = 0;
   let lastMs = performance.now();
@@ -257,7 +272,7 @@ test.serial('PRC-1: many at once are started one after the other, and none is lo
   clearInterval(beat);
   t.true(longestMs < 1_000, `${longestMs} ms`);
   for (const [i, { end }] of runs.entries())
-    t.deepEqual(end, i === 140 || i === 149 ? { exitSignal: 'SIGKILL' } : { exitCode: i });
+    t.deepEqual(end, i === 140 || i === 149 ? { exitSignal: 'SIGKILL' } : { exitCode: i % 100 });
 });
 
 test('PRC-4: an orderly end lets containers finish, kills the rest, and starts nothing more', async (t) => {
@@ -272,96 +287,4 @@ test('PRC-4: an orderly end lets containers finish, kills the rest, and starts n
   await done;
   t.deepEqual([obedient.end, stubborn.end], [{ exitCode: 7 }, { exitSignal: 'SIGKILL' }]);
   t.regex(late.end?.launchError ?? '', /about to end/);
-});
-
-test('PRC-6: a later life kills what an agent that died by -9 left, and knows what was started', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'tepui-recover-'));
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
-  const [sandboxes, run] = [join(folder, 'sandboxes'), join(folder, 'run')];
-  const module = fileURLToPath(new URL('../../runtime/node/node-processes.js', import.meta.url));
-  const program = `
-    import { nodeProcesses } from ${JSON.stringify(module)};
-    const p = nodeProcesses({ sandboxFolder: ${JSON.stringify(sandboxes)}, runtimeFolder: ${JSON.stringify(run)}, log: { write() {} } });
-    const go = (id, script) => p.launch({ containerId: id, sandbox: 'f/' + id, argv: ['/bin/sh', '-c', script], environment: { PATH: ${JSON.stringify(PATH)} } }, () => {}, () => {});
-    go('ended', 'exit 3');
-    go('plain', 'echo $$ > pid; sleep 60');
-    go('wide', 'trap "" TERM; (setsid sh -c "echo \\\\$\\\\$ > pid; sleep 60") & sleep 60');
-    go('orphan', 'trap "" TERM; (setsid sh -c "echo \\\\$\\\\$ > pid; sleep 60") & sleep 60');
-    setInterval(() => {}, 1000);`;
-  const agent = spawn(process.execPath, ['--input-type=module', '-e', program], {
-    stdio: ['ignore', 'inherit', 'inherit'],
-  });
-  t.teardown(() => agent.kill('SIGKILL'));
-  const left = await Promise.all(
-    ['plain', 'wide', 'orphan'].map((id) => processIn({ sandbox: join(sandboxes, 'f', id) }, 'pid')),
-  );
-  const journal = join(run, 'containers.journal');
-  const mains = (): ProcessId[] => readJournal(journal).flatMap((entry) => entry.process ?? []);
-  await harness.settle(() => mains().length === 4 && readJournal(journal).some(({ end }) => end !== undefined));
-  agent.kill('SIGKILL');
-  await harness.settle(() => agent.signalCode !== null);
-  // Its main process dies while there is no agent: only the environment tells whose the other is.
-  const orphaned = readJournal(journal).find(({ containerId }) => containerId === 'orphan')?.process as ProcessId;
-  process.kill(orphaned.pid, 'SIGKILL');
-  t.true(left.every(isAlive));
-
-  const recovered = await recoverContainers(run, memoryLog());
-  t.deepEqual([...left, ...mains()].filter(isAlive), []);
-  t.deepEqual(Object.fromEntries(recovered.map(({ containerId, end }) => [containerId, end])), {
-    ended: { exitCode: 3 },
-    plain: undefined,
-    wide: undefined,
-    orphan: undefined,
-  });
-  const again = await recoverContainers(run, memoryLog());
-  t.deepEqual(again.map(({ containerId }) => containerId).sort(), ['ended', 'orphan', 'plain', 'wide']);
-});
-
-test('PRC-6: recovery leaves alone who has a pid of the journal by accident, or is of another start of the machine', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'tepui-recover-'));
-  const bystander = spawn('/bin/sleep', ['60'], { detached: true, stdio: 'ignore' });
-  t.teardown(() => {
-    bystander.kill('SIGKILL');
-    rmSync(folder, { recursive: true, force: true });
-  });
-  const { pid, startTicks } = processId(bystander.pid as number) as ProcessId;
-  const path = join(folder, 'containers.journal');
-  const before = new ContainerJournal(path, 'another start');
-  before.starting('old', '/sandbox/old');
-  before.started('old', { pid, startTicks });
-  before.close();
-  const now = new ContainerJournal(path, bootId());
-  now.starting('reused', '/sandbox/reused');
-  now.started('reused', { pid, startTicks: startTicks - 1 });
-  now.starting('unborn', '/sandbox/unborn');
-  now.close();
-  const recovered = await recoverContainers(folder, memoryLog());
-  t.deepEqual(recovered.map(({ containerId }) => containerId), ['old', 'reused', 'unborn']); // prettier-ignore
-  t.true(isAlive({ pid, startTicks }));
-  t.deepEqual(await recoverContainers(join(folder, 'nothing'), memoryLog()), []);
-});
-
-test('PRC-6: a journal survives a line that was cut off, and does not grow for ever', (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'tepui-journal-'));
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
-  const path = join(folder, 'journal');
-  writeFileSync(path, '{"starting":"a","sandbox":"/a","boot":"b"}\n{"started":"a","pid":7,"ti');
-  const journal = new ContainerJournal(path, 'b');
-  journal.ended('a', { exitCode: 0 });
-  journal.starting('runs', '/runs');
-  t.deepEqual(readJournal(path), [
-    { containerId: 'a', sandbox: '/a', bootId: 'b', end: { exitCode: 0 } },
-    { containerId: 'runs', sandbox: '/runs', bootId: 'b' },
-  ]);
-  const sandbox = `/${'x'.repeat(900)}`;
-  for (let i = 0; i < 20_000; i++) {
-    journal.starting(`task-${i}`, sandbox);
-    journal.ended(`task-${i}`, { exitCode: 1 });
-  }
-  journal.close();
-  t.true(statSync(path).size < 17 * 1024 * 1024);
-  const entries = readJournal(path);
-  t.true(entries.some(({ containerId }) => containerId === 'runs'));
-  t.is(entries.at(-1)?.containerId, 'task-19999');
-  t.true(entries.length >= 10_000);
 });
