@@ -176,6 +176,23 @@ export interface ReplyFile {
     | { readonly type: 'LIST_FILES'; readonly path: string };
 }
 
+/** Asks how full the disk of the sandboxes is. Answered by DISK_READ. */
+export interface ReadDisk {
+  readonly type: 'readDisk';
+}
+
+/** Asks for the folders of the sandboxes that match `pattern`, in which `*` stands for any one name. Answered by SANDBOXES_LISTED. */
+export interface ListSandboxes {
+  readonly type: 'listSandboxes';
+  readonly pattern: string;
+}
+
+/** Removes a sandbox, and the folders above it that are empty then. Answered by SANDBOX_REMOVED. */
+export interface RemoveSandbox {
+  readonly type: 'removeSandbox';
+  readonly path: string;
+}
+
 export interface Log {
   readonly type: 'log';
   readonly level: 'debug' | 'info' | 'warn' | 'error';
@@ -217,6 +234,9 @@ export type Effect =
   | ForgetContainer
   | Checkpoint
   | ReplyFile
+  | ReadDisk
+  | ListSandboxes
+  | RemoveSandbox
   | Log
   | Count
   | Stop;

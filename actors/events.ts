@@ -119,4 +119,18 @@ export type ContainerEvent = Stamp &
       }
   );
 
+export type SandboxEvent = Stamp &
+  (
+    | {
+        readonly type: 'DISK_READ';
+        /** From 0 to 1, of bytes or of entries, whichever is scarcer; `undefined` when it cannot be known. */
+        readonly usedShare: number | undefined;
+      }
+    | {
+        readonly type: 'SANDBOXES_LISTED';
+        readonly sandboxes: readonly { readonly path: string; readonly mtimeMs: number }[];
+      }
+    | { readonly type: 'SANDBOX_REMOVED'; readonly path: string; readonly isGone: boolean }
+  );
+
 export type CheckpointEvent = Stamp & { readonly type: 'CHECKPOINTED'; readonly requestId: number };

@@ -53,6 +53,10 @@ export interface Timings {
   /** How long an agent remembers the end of a launch that is acknowledged. Rule: AGS-6. */
   readonly endedMemoryMs: number;
   readonly failoverTimeoutMs: number;
+  /** For so long the sandbox of an ended launch stays on an empty disk; on a fuller one less. Rule: GBC-1. */
+  readonly sandboxKeepMs: number;
+  /** How often an agent looks how full its disk is. */
+  readonly diskWatchMs: number;
 }
 
 export const DEFAULT_TIMINGS: Timings = {
@@ -78,4 +82,6 @@ export const DEFAULT_TIMINGS: Timings = {
   killGraceMs: 3_000,
   endedMemoryMs: 24 * 3_600_000,
   failoverTimeoutMs: 7 * 24 * 3_600_000,
+  sandboxKeepMs: 7 * 24 * 3_600_000,
+  diskWatchMs: 60_000,
 };

@@ -93,6 +93,18 @@ export class EffectExecutor {
         );
       case 'replyFile':
         return this.#replyFile(effect);
+      case 'readDisk':
+        return need(world.files, 'files').usage((usedShare) => send({ type: 'DISK_READ', usedShare } as HostEvent));
+      case 'listSandboxes':
+        return need(world.files, 'files').folders(effect.pattern, (sandboxes) =>
+          send({ type: 'SANDBOXES_LISTED', sandboxes } as HostEvent),
+        );
+      case 'removeSandbox': {
+        const { path } = effect;
+        return need(world.files, 'files').remove(path, (isGone) =>
+          send({ type: 'SANDBOX_REMOVED', path, isGone } as HostEvent),
+        );
+      }
       case 'log':
         return world.log.write(effect.level, effect.message, effect.fields);
       case 'count':

@@ -144,6 +144,15 @@ export interface Files {
   ): void;
   /** Lists a folder of the sandboxes; `undefined` when there is none. */
   list(path: string, onListed: (files: readonly FileStatus[] | undefined) => void): void;
+  /**
+   * Folders whose path matches `pattern`, in which `*` stands for any one name, sorted; links are none. `mtimeMs` is when the folder or
+   * something directly in it last changed.
+   */
+  folders(pattern: string, onFound: (folders: readonly FileStatus[]) => void): void;
+  /** Removes a folder with all that is in it, then those above it that are empty; follows no link. Tells whether it is gone. */
+  remove(path: string, onRemoved: (isGone: boolean) => void): void;
+  /** The used part, from 0 to 1, of the disk's bytes or of its entries, whichever is scarcer; `undefined` when it cannot be known. */
+  usage(onRead: (usedShare: number | undefined) => void): void;
 }
 
 export interface Log {

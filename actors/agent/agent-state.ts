@@ -9,6 +9,7 @@ import type { LeaderMessage, MasterToAgentMessage } from '../events.js';
 import { newMember, type Member } from '../member.js';
 import type { ActorState } from '../perform.js';
 import { recover } from './recovery.js';
+import { newSandboxes, type Sandboxes } from './sandboxes.js';
 
 export interface AgentConfig {
   /** The agent's principal. */
@@ -76,6 +77,7 @@ export interface AgentState extends ActorState {
   readonly lowWater: Map<number, number>;
   /** Launches whose last acknowledgement is still to be stored. */
   readonly unsaved: Set<string>;
+  readonly sandboxes: Sandboxes;
   /** Set by a decision, read by the chart: what the link needs. */
   need: 'nothing' | 'registration' | 'invitation' | 'end';
   /** Messages behind one that says something which must be stored first. Rule: EPO-4. */
@@ -106,6 +108,7 @@ export function newAgentState(config: AgentConfig): AgentState {
     ended,
     lowWater,
     unsaved: new Set(),
+    sandboxes: newSandboxes(),
     need: 'nothing',
     held: [],
     isDoorShut: false,

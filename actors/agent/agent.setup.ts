@@ -8,6 +8,7 @@ import type {
   MasterToAgentMessage,
   MessageOf,
   ReconnectedEvent,
+  SandboxEvent,
   Stamp,
   StartEvent,
   StopEvent,
@@ -21,6 +22,7 @@ import { newAgentState, type AgentConfig, type AgentState, type DoorMessage } fr
 import * as door from './door.js';
 import * as launches from './launches.js';
 import * as registration from './registration.js';
+import * as sandboxes from './sandboxes.js';
 
 export type AgentEvent =
   | StartEvent
@@ -28,6 +30,7 @@ export type AgentEvent =
   | StopEvent
   | ReconnectedEvent
   | CheckpointEvent
+  | SandboxEvent
   | MasterToAgentMessage
   | LeaderMessage
   | InvalidMessage
@@ -86,6 +89,9 @@ export const agentSetup = setup({
     atTheDoor: perform<DoorMessage>(door.atTheDoor),
     checkpointed: perform<CheckpointEvent>(launches.onCheckpointed),
     letIn,
+    diskRead: perform(sandboxes.onDiskRead),
+    sandboxesListed: perform(sandboxes.onSandboxesListed),
+    sandboxRemoved: perform(sandboxes.onSandboxRemoved),
     reconnected: perform((state: AgentState) => {
       state.need = 'registration';
       return NOTHING;

@@ -17,6 +17,7 @@ import { invariant, unreachable } from '../invariant.js';
 import { persist, type AgentState, type LaunchRow } from './agent-state.js';
 import { isRefused, onForgetDue } from './ended.js';
 import { onSilenceDue, toMaster } from './registration.js';
+import { onDiskDue } from './sandboxes.js';
 import { disown, newLaunch, onAcknowledged, onUpdateDue, save, streamWrite, update } from './updates.js';
 
 const tell = (event: CommandExecutorEvent): Effect => ({ type: 'tell', actor: 'commandExecutor', event });
@@ -174,6 +175,8 @@ function onDue(state: AgentState, key: string, now: number): Effects {
       return onUpdateDue(state, key.slice(at + 1), now);
     case 'save':
       return save(state);
+    case 'disk':
+      return onDiskDue(state, now);
     case 'forget':
       return onForgetDue(state, now);
     case 'end':

@@ -6,6 +6,7 @@ import { beginSession, endSession, instanceOf, nextQuestion } from '../member.js
 import type { MessageBody, MessageType } from '../../protocol/messages.js';
 import type { AgentState } from './agent-state.js';
 import { wakeToForget } from './ended.js';
+import { watchDisk } from './sandboxes.js';
 import { answerLaunches, sendOutstanding } from './updates.js';
 
 export function toMaster<T extends MessageType<'masterAgent'>>(
@@ -24,7 +25,7 @@ export function onStart(state: AgentState, { random, now }: Stamp): Effects {
   state.member.heardAtMs = now;
   state.uuidSeed = random;
   wakeToForget(state, now);
-  return NOTHING;
+  return watchDisk(state, now);
 }
 
 /** Asks to be registered, and again with backoff until it is answered. */

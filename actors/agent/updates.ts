@@ -6,8 +6,10 @@ import type { TaskInfo, TaskState, TaskStatus } from '../../protocol/task.js';
 import { isLegalMove, isTerminal } from '../../protocol/task-state.js';
 import { NOTHING, publish, type CheckpointWrite, type Effects } from '../effect.js';
 import type { MasterToAgentMessage, MessageOf } from '../events.js';
+import { sandboxOf } from '../framework/container-of.js';
 import { persist, type AgentState, type LaunchRow } from './agent-state.js';
 import { isRefused, rememberEnd } from './ended.js';
+import { sandboxEnded } from './sandboxes.js';
 
 /** Acknowledgements that nothing waits for are stored together after so long. Rule: AGS-5. */
 const SAVE_GATHER_MS = 50;
@@ -163,7 +165,10 @@ function endLaunch(state: AgentState, row: LaunchRow, end: TaskState, now: numbe
   state.launches.delete(launchId);
   state.unsaved.delete(launchId);
   const gone = (['launch', 'stream'] as const).map((kind) => ({ key: checkpointKey(kind, launchId) }));
-  return persist(state, [...gone, rememberEnd(state, launchId, end, now)], () => NOTHING);
+  return persist(state, [...gone, rememberEnd(state, launchId, end, now)], (current, at) => {
+    if (row.task !== undefined) sandboxEnded(current, sandboxOf(row.frameworkId, row.taskId, launchId), at);
+    return NOTHING;
+  });
 }
 
 /** Stores the acknowledgements that have gathered. */

@@ -1,8 +1,9 @@
-/** The Files port on a file system: reads of an agent's sandboxes that cannot leave them. Rules: POR-24, POR-25. */
+/** The Files port on a file system: an agent's sandboxes, which no path and no link leaves. Rules: POR-24, POR-25, POR-29 to POR-31. */
 import { constants, mkdirSync, realpathSync } from 'node:fs';
-import { lstat, open, readdir, readlink, realpath, type FileHandle } from 'node:fs/promises';
+import { lstat, open, readdir, readlink, realpath, statfs, type FileHandle } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import type { FileStatus, Files, Log } from '../ports.js';
+import { FolderRemoval } from './folder-removal.js';
 
 export interface NodeFilesSettings {
   /** Folder that holds all sandboxes; made if need be. */
@@ -14,6 +15,8 @@ export interface NodeFilesSettings {
 const MOST_READ_BYTES = 1024 * 1024;
 /** Most entries of one listing; a folder that has more is cut off there. */
 const MOST_LISTED = 10_000;
+/** The date of a folder is the latest of its own and of so many files in it, among which are its outputs. */
+const MOST_DATED = 100;
 /** Opening a pipe without a writer must not wait, and a terminal must not become ours. */
 const READ_FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
 
@@ -21,6 +24,7 @@ export function nodeFiles(settings: NodeFilesSettings): Files {
   const { sandboxFolder, log } = settings;
   mkdirSync(sandboxFolder, { recursive: true, mode: 0o711 });
   const root = realpathSync(sandboxFolder);
+  const removal = new FolderRemoval(root, log);
 
   return {
     read(path, offset, length, onRead) {
@@ -29,6 +33,21 @@ export function nodeFiles(settings: NodeFilesSettings): Files {
 
     list(path, onListed) {
       void contained(listFolder(root, path), 'list', path, log).then(guarded(log, onListed));
+    },
+
+    folders(pattern, onFound) {
+      const found = contained(findFolders(root, segmentsOf(pattern) ?? []), 'list', pattern, log);
+      void found.then((folders) => guarded(log, onFound)(folders ?? []));
+    },
+
+    remove(path, onRemoved) {
+      const segments = segmentsOf(path) ?? [];
+      const removed = segments.length === 0 ? Promise.resolve(false) : removal.remove(segments);
+      void removed.then(guarded(log, onRemoved));
+    },
+
+    usage(onRead) {
+      void contained(usedShare(root), 'measure', '', log).then(guarded(log, onRead));
     },
   };
 }
@@ -71,6 +90,41 @@ async function listFolder(root: string, path: string): Promise<FileStatus[] | un
     listed.push({ path: prefix === '' ? name : `${prefix}/${name}`, size: status.size, mtimeMs: status.mtimeMs });
   }
   return listed;
+}
+
+/** One folder after the other: there may be very many, and nothing waits for it. */
+async function findFolders(root: string, pattern: readonly string[]): Promise<FileStatus[]> {
+  let paths = [''];
+  for (const segment of pattern) {
+    const next: string[] = [];
+    for (const path of paths) {
+      const entries = await readdir(join(root, path), { withFileTypes: true }).catch(() => []);
+      for (const entry of entries)
+        if (entry.isDirectory() && (segment === '*' || segment === entry.name)) next.push(join(path, entry.name));
+    }
+    paths = next;
+  }
+  const folders: FileStatus[] = [];
+  for (const path of paths.sort()) {
+    const folder = join(root, path);
+    const names = (await readdir(folder).catch(() => [])).slice(0, MOST_DATED);
+    const dates = [folder, ...names.map((name) => join(folder, name))].map((file) =>
+      lstat(file).catch(() => undefined),
+    );
+    const mtimeMs = Math.max(0, ...(await Promise.all(dates)).map((status) => status?.mtimeMs ?? 0));
+    // Otherwise it is gone by now.
+    if (mtimeMs > 0) folders.push({ path, size: 0, mtimeMs });
+  }
+  return folders;
+}
+
+/** As `df` tells it: without what is kept for root, who writes no sandboxes. */
+async function usedShare(root: string): Promise<number | undefined> {
+  const { blocks, bfree, bavail, files, ffree } = await statfs(root);
+  const used = blocks - bfree;
+  const ofBytes = used + bavail > 0 ? used / (used + bavail) : undefined;
+  const ofEntries = files > 0 ? (files - ffree) / files : 0;
+  return ofBytes && Math.max(ofBytes, ofEntries);
 }
 
 /** The tokens of a relative path; `undefined` when it says more than which way down. */

@@ -32,6 +32,8 @@ export class SimulatedFiles {
   readonly #records = new Map<string, Uint8Array>();
   readonly #files = new Map<string, SandboxFile>();
   #lastStoreAtMs = 0;
+  /** How full the disk is said to be, from 0 to 1. */
+  usedShare = 0.3;
 
   constructor(
     readonly clock: VirtualClock,
@@ -48,6 +50,18 @@ export class SimulatedFiles {
       },
       list: (path, onListed) => {
         this.#later(incarnation, () => onListed(this.#list(path)));
+      },
+      folders: (pattern, onFound) => {
+        this.#later(incarnation, () => onFound(this.#folders(segmentsOf(pattern) ?? [])));
+      },
+      remove: (path, onRemoved) => {
+        if (!incarnation.alive) return;
+        // It takes place though the process dies before it hears of it.
+        const isGone = this.#remove(segmentsOf(path) ?? []);
+        this.#later(incarnation, () => onRemoved(isGone));
+      },
+      usage: (onRead) => {
+        this.#later(incarnation, () => onRead(this.usedShare));
       },
     };
   }
@@ -87,6 +101,24 @@ export class SimulatedFiles {
       this.#records.set(name, copy);
       this.clock.schedule(this.clock.now(), onStored, incarnation);
     });
+  }
+
+  #folders(pattern: readonly string[]): FileStatus[] {
+    const found = new Map<string, number>();
+    for (const [name, { mtimeMs }] of this.#files) {
+      const segments = name.split('/');
+      if (segments.length <= pattern.length) continue;
+      if (!pattern.every((segment, i) => segment === '*' || segment === segments[i])) continue;
+      const path = segments.slice(0, pattern.length).join('/');
+      found.set(path, Math.max(mtimeMs, found.get(path) ?? 0));
+    }
+    return [...found].map(([path, mtimeMs]) => ({ path, size: 0, mtimeMs })).sort((a, b) => (a.path < b.path ? -1 : 1));
+  }
+
+  #remove(segments: readonly string[]): boolean {
+    if (segments.length === 0) return false;
+    for (const name of this.#files.keys()) if (name.startsWith(`${segments.join('/')}/`)) this.#files.delete(name);
+    return true;
   }
 
   #later(incarnation: Incarnation, callback: () => void): void {
