@@ -52,7 +52,6 @@ export class FolderRemoval {
 
   async #remove(segments: readonly string[]): Promise<void> {
     const bin = join(this.#root, BIN);
-    await mkdir(bin, { mode: 0o700, recursive: true });
     const source = join(this.#root, ...segments);
     // Folders above a sandbox are the agent's own, so that no task can make a link of one.
     for (let depth = 1; depth < segments.length; depth++) {
@@ -60,6 +59,7 @@ export class FolderRemoval {
       if (above === undefined) return;
       if (!above.isDirectory()) throw new Error('a folder above it is none');
     }
+    await mkdir(bin, { mode: 0o700, recursive: true });
     const name = `${process.pid}-${Date.now()}-${++this.#names}`;
     await rename(source, join(bin, name)).catch(ignore('ENOENT'));
     await this.#removeEmpty(segments);

@@ -94,7 +94,7 @@ async function listFolder(root: string, path: string): Promise<FileStatus[] | un
 
 /** One folder after the other: there may be very many, and nothing waits for it. */
 async function findFolders(root: string, pattern: readonly string[]): Promise<FileStatus[]> {
-  let paths = [''];
+  let paths = pattern.length === 0 ? [] : [''];
   for (const segment of pattern) {
     const next: string[] = [];
     for (const path of paths) {

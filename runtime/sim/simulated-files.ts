@@ -105,6 +105,7 @@ export class SimulatedFiles {
 
   #folders(pattern: readonly string[]): FileStatus[] {
     const found = new Map<string, number>();
+    if (pattern.length === 0) return [];
     for (const [name, { mtimeMs }] of this.#files) {
       const segments = name.split('/');
       if (segments.length <= pattern.length) continue;

@@ -17,7 +17,7 @@ const elected = (epoch: number) => ({
 test('AGT-1 LNK-1: a new agent asks to be registered, and again with growing pauses until it is answered', (t) => {
   const kit = new AgentKit();
   const first = kit.send({ type: 'START' });
-  t.deepEqual(words(first), ['publish REGISTER']);
+  t.deepEqual(words(first), ['listSandboxes', 'publish REGISTER']);
   const [question] = published(first);
   t.like(question, { session: '0', body: { agentInfo: { hostname: 'h' }, version: '1' } });
   t.deepEqual(question?.to, { row: 'masterAgent', parameters: { principal: 'a1' } });

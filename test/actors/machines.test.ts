@@ -99,7 +99,7 @@ test.serial('ACT-4: the master’s way to leadership and from it', (t) => {
 test.serial('ACT-4: the agent’s way to a session and to its end', (t) => {
   const kit = new AgentKit();
   walk(t, agentMachine, kit, [
-    ['it starts', () => kit.send({ type: 'START' }), 'registering', ['publish REGISTER']],
+    ['it starts', () => kit.send({ type: 'START' }), 'registering', ['listSandboxes', 'publish REGISTER']],
     ['no answer', () => kit.pass(375), 'registering', ['publish REGISTER']],
     ['registered', () => kit.answer(), 'running', []],
     ['a ping', () => kit.hear('PING', {}), 'running', ['publish PONG']],
@@ -125,7 +125,7 @@ test.serial('ACT-4: the agent’s way to a session and to its end', (t) => {
   const slow = new AgentKit();
   slow.storesAtOnce = false;
   walk(t, agentMachine, slow, [
-    ['it starts', () => slow.send({ type: 'START' }), 'registering', ['publish REGISTER']],
+    ['it starts', () => slow.send({ type: 'START' }), 'registering', ['listSandboxes', 'publish REGISTER']],
     ['an answer', () => slow.answer(), 'registering', ['checkpoint']],
     ['its id is stored', () => slow.stored(), 'running', []],
     ['a launch', () => slow.run('L1', 't1'), 'running', ['checkpoint']],

@@ -5,7 +5,8 @@ import { dirname, join } from 'node:path';
 import test from 'ava';
 import { nodeFiles } from '../../runtime/node/node-files.js';
 import type { Files } from '../../runtime/ports.js';
-import { filesSuite } from './files.suite.js';
+import { filesRemovalSuite } from './files-removal.suite.js';
+import { filesSuite, type FilesHarness } from './files.suite.js';
 import { called, realHarness, text } from './harness.js';
 import { memoryLog } from './real-nats.js';
 
@@ -27,7 +28,7 @@ function newDisk(): Disk {
   };
 }
 
-filesSuite(async () => {
+const make = async (): Promise<FilesHarness> => {
   const disk = newDisk();
   const absolute = (path: string): string => {
     const file = join(disk.sandboxes, path);
@@ -40,7 +41,10 @@ filesSuite(async () => {
     plant: async (path, content) => writeFileSync(absolute(path), content),
     plantLink: async (path, target) => symlinkSync(target, absolute(path)),
   };
-});
+};
+
+filesSuite(make);
+filesRemovalSuite(make);
 
 const read = (files: Files, path: string): Promise<string | undefined> =>
   called<{ data: Uint8Array } | undefined>(realHarness(), (onRead) => files.read(path, 0, 1_000, onRead)).then((part) =>

@@ -1,10 +1,11 @@
 import { SimulatedFiles } from '../../runtime/sim/simulated-files.js';
 import { Incarnation } from '../../runtime/sim/virtual-clock.js';
-import { filesSuite } from './files.suite.js';
+import { filesRemovalSuite } from './files-removal.suite.js';
+import { filesSuite, type FilesHarness } from './files.suite.js';
 import { virtualHarness } from './harness.js';
 import { newWorld } from './world.js';
 
-filesSuite(async () => {
+const make = async (): Promise<FilesHarness> => {
   const { clock, random, life } = newWorld();
   const files = new SimulatedFiles(clock, random);
   const agent = life('agent');
@@ -17,4 +18,7 @@ filesSuite(async () => {
     },
     plant: async (path, content) => files.append(path, content),
   };
-});
+};
+
+filesSuite(make);
+filesRemovalSuite(make);
