@@ -18,6 +18,7 @@ const LIMITING = ['memory', 'cpu', 'pids'];
 const WANTED = [...LIMITING, 'freezer'];
 /** Folder of all our agents' groups. */
 const KERNEL_FOLDER = 'tepui';
+const ENTER_TRIES = 5;
 /** Not a name that a container's group can have. */
 export const TRIAL = '=trial';
 
@@ -81,30 +82,46 @@ function openFolder(
   for (const parent of parents) {
     const below = [...parent.split('/'), KERNEL_FOLDER, place.agent].filter((name) => name !== '');
     const chain = below.reduce((paths, name) => [...paths, posix.join(paths.at(-1) ?? '', name)], [mount.path]);
-    const folder = chain.at(-1) ?? mount.path;
-    const made: string[] = [];
-    try {
-      let controllers = wanted;
-      for (const [level, path] of chain.entries()) {
-        if (level > 0 && files.make(path)) made.unshift(path);
-        // Before there are groups in it, or not at all; since Linux 5.11 there is nothing else.
-        if (
-          mount.controllers.includes('memory') &&
-          files.read(`${path}/memory.use_hierarchy`)?.trim() === '0' &&
-          level > 0
-        )
-          files.write(`${path}/memory.use_hierarchy`, '1');
-        controllers = controllers.filter((name) => handDown(files, path, name, problems));
-      }
-      tryOut(files, folder);
-      return { path: folder, controllers: [...controllers] };
-    } catch (error) {
-      refused.push(error instanceof Error ? error.message : String(error));
-      for (const path of made) removeQuietly(files, path);
-    }
+    const entered = enter(files, chain, mount, wanted, problems);
+    if (typeof entered !== 'string') return entered;
+    refused.push(entered);
   }
   problems.push(...refused);
   return undefined;
+}
+
+/** Makes the folders of `chain` that are missing, and tries out the last; a text says why not, and nothing of it stays. */
+function enter(
+  files: CgroupFiles,
+  chain: readonly string[],
+  mount: Mount,
+  wanted: readonly string[],
+  problems: string[],
+  tries = ENTER_TRIES,
+): { path: string; controllers: string[] } | string {
+  const path = chain.at(-1) ?? mount.path;
+  const made: string[] = [];
+  try {
+    let controllers = [...wanted];
+    for (const [level, folder] of chain.entries()) {
+      if (level > 0 && files.make(folder)) made.unshift(folder);
+      if (level > 0 && mount.controllers.includes('memory')) accountWithin(files, folder);
+      controllers = controllers.filter((name) => handDown(files, folder, name, problems));
+    }
+    tryOut(files, path);
+    return { path, controllers };
+  } catch (error) {
+    for (const folder of made) removeQuietly(files, folder);
+    // Another agent that ended has just removed the folder of all.
+    if ((error as { code?: string }).code === 'ENOENT' && tries > 1)
+      return enter(files, chain, mount, wanted, problems, tries - 1);
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** What is in it counts for it too: before there are groups in it, or not at all. Since Linux 5.11 there is nothing else. */
+function accountWithin(files: CgroupFiles, folder: string): void {
+  if (files.read(`${folder}/memory.use_hierarchy`)?.trim() === '0') files.write(`${folder}/memory.use_hierarchy`, '1');
 }
 
 /** Handed down by then, or now. */

@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { ContainerLimits, ContainerSpec } from '../../actors/effect.js';
 import type { ContainerLimitation } from '../../actors/events.js';
 import { escapeToken, unescapeToken } from '../../protocol/ids.js';
@@ -149,8 +150,9 @@ class CgroupIsolator implements Isolator {
     for (const { folder } of this.#hierarchies) {
       try {
         this.#files.remove(folder);
+        this.#files.remove(dirname(folder));
       } catch {
-        // Something is in it, for a later life to find.
+        // Something is in it, for a later life to find, or other agents are there.
       }
     }
   }

@@ -94,6 +94,18 @@ test('GBC-2: a launch that is adopted from an earlier life keeps its sandbox', (
   t.deepEqual(diskRead(next, 1), []);
 });
 
+test('GBC-2: an end that the master asks for again has to be acknowledged again', (t) => {
+  const kit = registeredAgent();
+  finish(kit, '5-L1');
+  kit.now += 10 * sandboxKeepMs;
+  kit.send({ type: 'RECONNECTED' });
+  const [status] = updates(kit.answer([{ launchId: '5-L1', taskId: 't-5-L1', frameworkId: '5-0001' }]));
+  t.deepEqual(diskRead(kit, 1), []);
+  if (status === undefined) throw new Error('no update');
+  kit.acknowledge(status);
+  t.deepEqual(diskRead(kit, 1), [sandbox('5-L1')]);
+});
+
 test('GBC-2: a launch that never had a sandbox asks for no removal', (t) => {
   const kit = registeredAgent();
   const [status] = updates(kit.hear('KILL_TASK', { frameworkId: '5-0001', taskId: 't', launchId: '5-L9' }));

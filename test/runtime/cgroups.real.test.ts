@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import { kernelFiles, groupsIn } from '../../runtime/node/cgroup-files.js';
+import { kernelFiles } from '../../runtime/node/cgroup-files.js';
 import { openIsolator } from '../../runtime/node/cgroups.js';
 import type { Isolator } from '../../runtime/node/isolator.js';
 import { memoryLog } from '../contract/real-nats.js';
@@ -51,7 +51,7 @@ async function removeAll(isolator: Isolator): Promise<void> {
   }
   await until(() => isolator.strays([]).length === 0);
   isolator.close();
-  for (const group of tops.flatMap((top) => groupsIn(kernelFiles, top))) kernelFiles.remove(group);
+  for (const top of tops) kernelFiles.remove(top);
 }
 
 /** Runs a program in the groups; it joins them before it becomes the program, as a wrapper does. */
