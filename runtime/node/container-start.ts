@@ -15,6 +15,7 @@ const OUTPUT_FLAGS =
   constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 const OUTPUT_MODE = 0o600;
 const SANDBOX_MODE = 0o700;
+const MOST_TRIES = 10;
 /** Folders above a sandbox may be passed through by the user of a task, and not be read. */
 const PASSAGE_MODE = 0o711;
 
@@ -117,14 +118,20 @@ async function openOutput(path: string, user: User | undefined): Promise<FileHan
 }
 
 async function makeSandbox(path: string, user: User | undefined): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: PASSAGE_MODE });
+  await makeFolder(path, MOST_TRIES);
+  if (user !== undefined) await chown(path, user.uid, user.gid);
+}
+
+/** Again, if the folder above is gone: it went with the last sandbox in it, whose time was up at this moment. Rule: GBC-6. */
+async function makeFolder(path: string, tries: number): Promise<void> {
   try {
+    await mkdir(dirname(path), { recursive: true, mode: PASSAGE_MODE });
     await mkdir(path, { mode: SANDBOX_MODE });
   } catch (error) {
-    const isFolder = (error as { code?: string }).code === 'EEXIST' && (await lstat(path)).isDirectory();
-    if (!isFolder) throw error;
+    const { code } = error as { code?: string };
+    if (code === 'ENOENT' && tries > 1) return makeFolder(path, tries - 1);
+    if (code !== 'EEXIST' || !(await lstat(path)).isDirectory()) throw error;
   }
-  if (user !== undefined) await chown(path, user.uid, user.gid);
 }
 
 function withoutOurs(environment: Readonly<Record<string, string>>): Record<string, string> {

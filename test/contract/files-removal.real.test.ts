@@ -11,9 +11,10 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
+import { closeOutputs, prepareSandbox } from '../../runtime/node/container-start.js';
 import { FolderRemoval } from '../../runtime/node/folder-removal.js';
 import { nodeFiles } from '../../runtime/node/node-files.js';
 import type { FileStatus } from '../../runtime/ports.js';
@@ -96,9 +97,9 @@ test('POR-30: folders that are closed, very deep or very full are removed too', 
   mkdirSync(join(root, 'run/closed/inner'), { recursive: true });
   chmodSync(join(root, 'run/closed/inner'), 0o000);
   chmodSync(join(root, 'run/closed'), 0o555);
-  mkdirSync(join(root, 'run', ...Array.from({ length: 1_500 }, () => 'a')), { recursive: true });
+  mkdirSync(join(root, 'run', ...Array.from({ length: 300 }, () => 'a')), { recursive: true });
   mkdirSync(join(root, 'run/full'));
-  for (let i = 0; i < 1_000; i++) writeFileSync(join(root, 'run/full', `file-${i}`), '');
+  for (let i = 0; i < 500; i++) writeFileSync(join(root, 'run/full', `file-${i}`), '');
   let turns = 0;
   const count = setInterval(() => (turns += 1), 1);
   t.true(await removal.remove(['run']));
@@ -138,6 +139,19 @@ test('POR-30: what an earlier life did not finish is removed with the next', asy
   mkdirSync(join(root, 'run'));
   t.true(await removal.remove(['run']));
   t.deepEqual(readdirSync(root), []);
+});
+
+test('GBC-6: a sandbox is made though the one beside it, and the folder of both, is removed at that moment', async (t) => {
+  const { root, removal } = disk(t);
+  const spec = { containerId: 'c', sandbox: 's', argv: ['/bin/true'], environment: {} };
+  for (let i = 0; i < 100; i++) {
+    const removed = i === 0 ? Promise.resolve(true) : removal.remove(['e', 'runs', `${i - 1}`]);
+    // Another place in time in each round.
+    for (let turns = i % 8; turns > 0; turns--) await new Promise(setImmediate);
+    closeOutputs(await prepareSandbox(spec, join(root, 'e', 'runs', `${i}`), userInfo().username));
+    t.true(await removed);
+    t.deepEqual(readdirSync(join(root, 'e', 'runs')), [`${i}`]);
+  }
 });
 
 test('POR-29: a folder is as young as the youngest in it, and no link is a folder', async (t) => {
