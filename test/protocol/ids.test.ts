@@ -150,3 +150,9 @@ test('UPD-1: a uuid has 16 bytes and is another for each count and each process'
   t.is(seen.size, 800);
   t.is(ids.hex(Uint8Array.of(0, 15, 255)), '000fff');
 });
+
+test('AGS-6: a launch’s id says its epoch and its place in it; another text has none', (t) => {
+  t.deepEqual(ids.launchPlaceOf(ids.launchIdOf(ids.masterIdOf(1_767_225_600_000), 42)), { epoch: 1_767_225_600_000, counter: 42 }); // prettier-ignore
+  for (const foreign of ['', 'L1', '-L1', '5-L', '5-S1', '5-L1x', 'UPPER-L1', '5-L-1'])
+    t.is(ids.launchPlaceOf(foreign), undefined, foreign);
+});
