@@ -1,7 +1,7 @@
 /** ACCEPT: the offers are checked, the operations walked in order, the rest goes back. Rules: ACC-1 to ACC-5. */
 import { launchIdOf } from '../../protocol/ids.js';
 import type { Operation } from '../../protocol/offer.js';
-import { registryKey, REGISTRY_VERSION, type TaskRecord } from '../../protocol/registry.js';
+import { registryKey } from '../../protocol/registry.js';
 import { Resources } from '../../protocol/resources.js';
 import type { StatusReason, TaskInfo, TaskState, TaskStatus } from '../../protocol/task.js';
 import { NOTHING, type Effect, type Effects } from '../effect.js';
@@ -18,8 +18,9 @@ import {
 } from './master-state.js';
 import { dropOffer, gatherAllocation, refusal } from './offers.js';
 import { removeIfDone } from './frameworks.js';
+import { forwardKill } from './kills.js';
 import { toAgent, toScheduler } from './send.js';
-import { complete, forwardKill, viewTask } from './tasks.js';
+import { complete, recordOf, viewTask } from './tasks.js';
 import { taskError, taskResources, tasksOf } from './validation.js';
 
 type Accept = MessageOf<SchedulerMessage, 'scheduler.ACCEPT'>;
@@ -162,21 +163,6 @@ function taskRowOf(
     info,
     stored: false,
   });
-}
-
-function recordOf(task: TaskRow): TaskRecord {
-  const { launchId, taskId, name, frameworkId, agentId, labels, killPolicy } = task;
-  return {
-    schemaVersion: REGISTRY_VERSION,
-    launchId,
-    taskId,
-    name,
-    frameworkId,
-    agentId,
-    resources: task.resources.toArray(),
-    ...(labels && { labels }),
-    ...(killPolicy && { killPolicy }),
-  };
 }
 
 /** The registry has the row: only now may the agent hear of it. Rule: REG-3. */

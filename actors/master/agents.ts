@@ -10,10 +10,11 @@ import type { AgentMessage, MessageOf, Meta } from '../events.js';
 import { newLink } from '../link.js';
 import { isOldQuestion } from '../member.js';
 import { admitAgent } from './admission.js';
+import { forwardKill } from './kills.js';
 import { wantAllocation, withdrawOffers } from './offers.js';
 import { persist, type AgentRow, type MasterState, type TaskRow } from './master-state.js';
 import { beginSession, inviteAgent, toAgent, toScheduler } from './send.js';
-import { forwardKill, moveTask, statusByMaster } from './tasks.js';
+import { moveTask, statusByMaster } from './tasks.js';
 
 type Register = MessageOf<AgentMessage, 'agent.REGISTER'>;
 type Reregister = MessageOf<AgentMessage, 'agent.REREGISTER'>;
@@ -130,7 +131,7 @@ function welcome(state: MasterState, agent: AgentRow, { meta, now }: Arrival, an
   agent.unreachableAtMs = undefined;
   const removed = new Set<string>();
   for (const task of agent.tasks.values()) {
-    if (task.killRequested !== undefined) effects.push(...forwardKill(state, task));
+    effects.push(...forwardKill(state, task));
     const framework = state.frameworks.get(task.frameworkId);
     // Before the removal is stored it may still not come to be; once it is, the agents that are there are told.
     if (framework?.removalStored === true) removed.add(task.frameworkId);

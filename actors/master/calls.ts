@@ -6,11 +6,12 @@ import { onAccept } from './accept.js';
 import { admitFramework, refuse } from './admission.js';
 import { heartbeatAgents, onPong, onRegister, onReregister, onUnregister } from './agents.js';
 import { heartbeatFrameworks, onFailoverDue, onSubscribe, teardown } from './frameworks.js';
+import { onKill } from './kills.js';
 import { probe, renewLease, retryClaim, sendLoopback } from './leadership.js';
 import type { FrameworkRow, MasterState } from './master-state.js';
 import { allocate, onDecline, onOfferDue, onRevive, onSuppress } from './offers.js';
 import { toScheduler } from './send.js';
-import { onAcknowledge, onKill, onReconcile, onStatusUpdate } from './tasks.js';
+import { onAcknowledge, onReconcile, onStatusUpdate } from './tasks.js';
 import { unreachable } from '../invariant.js';
 
 /** A call of a framework with a session. */

@@ -98,9 +98,17 @@ export interface TaskRow {
   acknowledged: boolean;
   /** Whether its resources went back already: they do when the latest state is terminal. */
   recovered: boolean;
-  killRequested: { readonly killPolicy?: KillPolicy | undefined; readonly cause?: string | undefined } | undefined;
+  /** A kill that was asked for. Rule: KIL-1. */
+  kill: KillRow | undefined;
   /** Its deletion is on its way to the registry. */
   deleting: boolean;
+}
+
+export interface KillRow {
+  readonly killPolicy: KillPolicy | undefined;
+  readonly cause: string | undefined;
+  /** Whether the registry has it: only then is it passed on. */
+  stored: boolean;
 }
 
 /** A task of which nothing has been heard yet. */
@@ -125,7 +133,7 @@ export const newTaskRow = (
   statusUuid: undefined,
   acknowledged: false,
   recovered: false,
-  killRequested: undefined,
+  kill: undefined,
   deleting: false,
 });
 

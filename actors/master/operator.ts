@@ -7,8 +7,9 @@ import { reply, type Effects } from '../effect.js';
 import type { MessageOf, OperatorMessage } from '../events.js';
 import { unreachable } from '../invariant.js';
 import { teardown } from './frameworks.js';
+import { isOver, requestKill } from './kills.js';
 import type { AgentRow, FrameworkRow, MasterState, OfferRow, TaskRow } from './master-state.js';
-import { requestKill, viewTask } from './tasks.js';
+import { viewTask } from './tasks.js';
 
 const time = (ms: number): { nanoseconds: number } => ({ nanoseconds: Math.floor(ms) * 1e6 });
 
@@ -97,27 +98,35 @@ function viewTasks(state: MasterState, { body }: MessageOf<OperatorMessage, 'ope
   return { tasks, completedTasks: completed ? state.completedTasks.filter(isAsked) : [] };
 }
 
+/** Answered once the kill is stored. Rules: OPR-2, OPR-3, KIL-1. */
 function onKillTask(state: MasterState, { meta, body }: MessageOf<OperatorMessage, 'operator.KILL_TASK'>): Effects {
   const { taskId, frameworkId, killPolicy } = body.killTask;
+  const refuse = (...error: Parameters<typeof errorBody>): Effects =>
+    reply('masterOperator', meta, 'ERROR', errorBody(...error), state.epoch);
   const matching: TaskRow[] = [];
   for (const framework of state.frameworks.values()) {
     if (frameworkId !== undefined && framework.frameworkId !== frameworkId) continue;
     const task = framework.tasks.get(taskId);
-    // What is not stored may still not come to be.
-    if (task?.stored === true) matching.push(task);
+    if (task !== undefined) matching.push(task);
   }
   const [task] = matching;
-  if (task === undefined)
-    return reply('masterOperator', meta, 'ERROR', errorBody('UNKNOWN_TASK', `Task ${taskId}.`), state.epoch);
+  if (task === undefined) {
+    const ended = state.completedTasks.findLast(
+      (view) => view.taskId === taskId && (frameworkId === undefined || view.frameworkId === frameworkId),
+    );
+    return ended === undefined
+      ? refuse('UNKNOWN_TASK', `Task ${taskId}.`)
+      : refuse('TASK_ENDED', `Its last state: ${ended.state}.`);
+  }
   if (matching.length > 1) {
     const ids = matching.map((match) => match.frameworkId).join(', ');
-    return reply('masterOperator', meta, 'ERROR', errorBody('AMBIGUOUS_TASK', `Frameworks: ${ids}.`), state.epoch);
+    return refuse('AMBIGUOUS_TASK', `Frameworks: ${ids}.`);
   }
+  if (isOver(task)) return refuse('TASK_ENDED', `Its last state: ${task.state}.`);
   const answer = { killTask: { frameworkId: task.frameworkId, taskId, agentId: task.agentId } };
-  return [
-    ...requestKill(state, task, killPolicy, meta.id),
-    ...reply('masterOperator', meta, 'KILL_TASK', answer, state.epoch),
-  ];
+  return requestKill(state, task, killPolicy, meta.id, () =>
+    reply('masterOperator', meta, 'KILL_TASK', answer, state.epoch),
+  );
 }
 
 /** Answered once the removal is stored. Rule: REG-3. */

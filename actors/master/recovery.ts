@@ -74,6 +74,7 @@ function recoverTask(state: MasterState, record: TaskRecord, now: number): void 
     info: undefined,
     stored: true,
   });
+  if (record.kill !== undefined) row.kill = { killPolicy: record.kill.killPolicy, cause: undefined, stored: true };
   state.tasks.set(launchId, row);
   state.frameworks.get(frameworkId)?.tasks.set(taskId, row);
   state.agents.get(agentId)?.tasks.set(launchId, row);

@@ -1,6 +1,6 @@
-/** Task life in the master: statuses, acknowledgements, kills, reconciliation, ends. Rules: UPD-1 to UPD-6, KIL-1, REC-1. */
+/** Task life in the master: statuses, acknowledgements, reconciliation, ends. Rules: UPD-1 to UPD-6, REC-1. */
 import { epochOf, hex } from '../../protocol/ids.js';
-import { registryKey } from '../../protocol/registry.js';
+import { registryKey, REGISTRY_VERSION, type TaskRecord } from '../../protocol/registry.js';
 import type { StatusReason, Task, TaskState, TaskStatus } from '../../protocol/task.js';
 import { isLegalMove, isTerminal } from '../../protocol/task-state.js';
 import { log, NOTHING, type Effect, type Effects } from '../effect.js';
@@ -160,6 +160,23 @@ export function complete(state: MasterState, view: Task): void {
     state.completedTasks.splice(0, state.completedTasks.length - MAX_COMPLETED);
 }
 
+/** What the registry keeps of a task. */
+export function recordOf(task: TaskRow): TaskRecord {
+  const { launchId, taskId, name, frameworkId, agentId, labels, killPolicy, kill } = task;
+  return {
+    schemaVersion: REGISTRY_VERSION,
+    launchId,
+    taskId,
+    name,
+    frameworkId,
+    agentId,
+    resources: task.resources.toArray(),
+    ...(labels && { labels }),
+    ...(killPolicy && { killPolicy }),
+    ...(kill && { kill: { ...(kill.killPolicy && { killPolicy: kill.killPolicy }) } }),
+  };
+}
+
 /** A task as Mesos v1 shows it. */
 export function viewTask(task: TaskRow): Task {
   const { taskId, name, frameworkId, agentId, launchId, labels, killPolicy, status } = task;
@@ -176,39 +193,6 @@ export function viewTask(task: TaskRow): Task {
     ...(killPolicy && { killPolicy }),
     ...(status && { statuses: [status], statusUpdateState: status.state }),
   };
-}
-
-/** Asks the agent to kill; an unreliable word, so schedulers repeat it, and a returning agent hears it again. Rule: KIL-1. */
-export function onKill(
-  state: MasterState,
-  framework: FrameworkRow,
-  { meta, body, now }: MessageOf<SchedulerMessage, 'scheduler.KILL'>,
-): Effects {
-  const { taskId, agentId, killPolicy } = body.kill;
-  const task = framework.tasks.get(taskId);
-  if (task === undefined) return reconcileOne(state, framework, taskId, agentId, now, isAnyAway(state));
-  if (agentId !== undefined && agentId !== task.agentId) return NOTHING;
-  return requestKill(state, task, killPolicy, meta.id);
-}
-
-export function requestKill(
-  state: MasterState,
-  task: TaskRow,
-  killPolicy: TaskRow['killPolicy'],
-  cause: string,
-): Effects {
-  task.killRequested = { killPolicy, cause };
-  return forwardKill(state, task);
-}
-
-/** Tells the agent of a kill that was asked for. Not before the row is stored: the agent must not hear of it first. */
-export function forwardKill(state: MasterState, task: TaskRow): Effects {
-  const agent = state.agents.get(task.agentId);
-  if (task.killRequested === undefined || agent?.state !== 'REGISTERED' || !task.stored) return NOTHING;
-  const { frameworkId, taskId, launchId, killRequested } = task;
-  const killPolicy = killRequested.killPolicy ?? task.killPolicy;
-  const body = { frameworkId, taskId, launchId, ...(killPolicy && { killPolicy }) };
-  return [toAgent(state, agent, 'KILL_TASK', body, killRequested.cause)];
 }
 
 /** Explicit for the tasks named, else implicit for all that are known. Silence means "ask again". Rule: REC-1. */
@@ -242,7 +226,7 @@ function stateToTell(task: TaskRow, epoch: number, isUnreachable: boolean): Task
   return isTerminal(task.state) ? undefined : task.state;
 }
 
-function reconcileKnown(state: MasterState, task: TaskRow, now: number): Effects {
+export function reconcileKnown(state: MasterState, task: TaskRow, now: number): Effects {
   const agent = state.agents.get(task.agentId);
   // Until its agent is back in this term, the registry alone cannot tell. Rule: LCH-3.
   if (!task.stored || isAway(agent)) return NOTHING;
@@ -254,10 +238,10 @@ function reconcileKnown(state: MasterState, task: TaskRow, now: number): Effects
 const isAway = (agent: AgentRow | undefined): boolean => agent?.state === 'RECOVERED' || agent?.state === 'ADMITTING';
 
 /** Whether any agent has still to come in this term: what nobody knows may be on it. Asked once a call. */
-const isAnyAway = (state: MasterState): boolean => [...state.agents.values()].some(isAway);
+export const isAnyAway = (state: MasterState): boolean => [...state.agents.values()].some(isAway);
 
 /** The table of Mesos: the first row that matches answers. */
-function reconcileOne(
+export function reconcileOne(
   state: MasterState,
   framework: FrameworkRow,
   taskId: string,
