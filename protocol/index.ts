@@ -4,6 +4,7 @@ export * from './agent-api.js';
 export * from './attributes.js';
 export * from './codec.js';
 export * from './container.js';
+export * from './digest.js';
 export * from './envelope.js';
 export * from './errors.js';
 export * from './executor.js';

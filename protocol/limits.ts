@@ -29,6 +29,10 @@ export interface Timings {
   readonly heartbeatIntervalMs: number;
   /** Heartbeats in a row that may go unanswered. */
   readonly missedHeartbeats: number;
+  /** At most one agent is marked as unreachable in this time. Rule: AGT-7. */
+  readonly unreachableIntervalMs: number;
+  /** An invitation that is not answered by then makes room for the next. Rule: LNK-6. */
+  readonly invitationAnswerMs: number;
   /** An agent that knows a leader waits this long for its invitation before it knocks. Rule: LNK-1. */
   readonly invitationWaitMs: number;
   readonly registrationBackoffMs: number;
@@ -58,6 +62,8 @@ export const DEFAULT_TIMINGS: Timings = {
   leaderSilentMs: 2_500,
   heartbeatIntervalMs: 2_000,
   missedHeartbeats: 10,
+  unreachableIntervalMs: 1_000,
+  invitationAnswerMs: 2_000,
   invitationWaitMs: 5_000,
   registrationBackoffMs: 250,
   registrationBackoffMaxMs: 15_000,

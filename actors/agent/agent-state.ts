@@ -1,7 +1,7 @@
 /** What an agent knows: its launches and their unacknowledged updates. */
 import type { AgentInfo } from '../../protocol/agent.js';
 import type { Timings } from '../../protocol/limits.js';
-import type { TaskState, TaskStatus } from '../../protocol/task.js';
+import type { TaskInfo, TaskState, TaskStatus } from '../../protocol/task.js';
 import { Deadlines } from '../deadlines.js';
 import type { AgentCheckpoint } from '../effect.js';
 import { newMember, type Member } from '../member.js';
@@ -23,6 +23,8 @@ export interface LaunchRow {
   readonly launchId: string;
   readonly taskId: string;
   readonly frameworkId: string;
+  /** What it runs; `undefined` of a launch that is refused. */
+  readonly task: TaskInfo | undefined;
   /** Latest state, sent or not. */
   state: TaskState;
   /** Updates in order; the first is outstanding, the rest wait for its acknowledgement. Rule: UPD-5. */

@@ -33,6 +33,7 @@ export const agentMachine = agentSetup.createMachine({
         { guard: 'needsInvitation', target: 'awaitingInvitation' },
       ],
       on: {
+        'master.DIFFERS': { actions: 'differs' },
         'master.REGISTERED': { guard: 'isAnswer', target: 'running', actions: 'registered' },
         'master.REREGISTERED': { guard: 'isAnswer', target: 'running', actions: 'registered' },
       },

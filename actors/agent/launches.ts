@@ -40,9 +40,10 @@ function onAdmitted(state: AgentState, event: MasterToAgentMessage): Effects {
       state.need = 'end';
       return [log('warn', 'the master does not want this agent', { message: event.body.message })];
     case 'master.INVITE':
+    case 'master.DIFFERS':
     case 'master.REGISTERED':
     case 'master.REREGISTERED':
-      return NOTHING; // these begin a session and do not belong to one; the chart takes them before
+      return NOTHING; // these come before a session and do not belong to one; the chart takes them
     default:
       return unreachable(event);
   }
@@ -57,7 +58,7 @@ function onRunTask(
   if (state.launches.has(launchId) || state.ended.has(launchId)) return NOTHING;
   // What is started now nobody would kill.
   if (state.stopping) return disown(state, { frameworkId, taskId: task.taskId, launchId }, now);
-  newLaunch(state, { launchId, taskId: task.taskId, frameworkId }, meta.id);
+  newLaunch(state, { launchId, taskId: task.taskId, frameworkId }, { task, cause: meta.id });
   const capabilities = frameworkInfo.capabilities ?? [];
   const sendKilling = capabilities.some((capability) => capability.type === 'TASK_KILLING_STATE');
   const agentId = state.agentId ?? '';

@@ -1,7 +1,7 @@
 /** Status updates: one ordered, acknowledged, repeated stream per launch. Rules: UPD-1 to UPD-6, LCH-1, LCH-2. */
 import type { LaunchRef } from '../../protocol/agent-api.js';
 import { hex, uuidOf } from '../../protocol/ids.js';
-import type { TaskState, TaskStatus } from '../../protocol/task.js';
+import type { TaskInfo, TaskState, TaskStatus } from '../../protocol/task.js';
 import { isLegalMove, isTerminal } from '../../protocol/task-state.js';
 import { NO_SESSION } from '../../protocol/ids.js';
 import { NOTHING, publish, type Effects } from '../effect.js';
@@ -11,8 +11,12 @@ import type { AgentState, LaunchRow } from './agent-state.js';
 /** Launches that are over are remembered up to this many, the oldest forgotten first. */
 const MAX_ENDED = 200_000;
 
-export function newLaunch(state: AgentState, { launchId, taskId, frameworkId }: LaunchRef, cause?: string): LaunchRow {
-  const row: LaunchRow = { launchId, taskId, frameworkId, state: 'TASK_STAGING', updates: [], attempt: 0, cause };
+export function newLaunch(
+  state: AgentState,
+  { launchId, taskId, frameworkId }: LaunchRef,
+  { task, cause }: { task?: TaskInfo; cause?: string } = {},
+): LaunchRow {
+  const row: LaunchRow = { launchId, taskId, frameworkId, task, state: 'TASK_STAGING', updates: [], attempt: 0, cause };
   state.launches.set(launchId, row);
   return row;
 }

@@ -185,7 +185,9 @@ function runTask(
   cause: string,
 ): Effect {
   const { frameworkId, launchId, info } = task;
-  const body = { frameworkId, frameworkInfo: framework.info, task: info as TaskInfo, launchId };
+  // With the role that they are allocated to: what the agent tells of it must be enough for a row. Rule: AGT-8.
+  const allocated = { ...(info as TaskInfo), resources: task.resources.toArray() };
+  const body = { frameworkId, frameworkInfo: framework.info, task: allocated, launchId };
   // From here on the agent has it: what RUN_TASK carried is not kept here.
   task.info = undefined;
   return toAgent(state, agent, 'RUN_TASK', body, cause);

@@ -43,7 +43,7 @@ export function newFrameworkRow(frameworkId: string, principal: string, info: Fr
   };
 }
 
-const recordOf = (framework: FrameworkRow): FrameworkRecord => ({
+export const recordOf = (framework: FrameworkRow): FrameworkRecord => ({
   schemaVersion: REGISTRY_VERSION,
   frameworkId: framework.frameworkId,
   principal: framework.principal,
@@ -76,7 +76,7 @@ export function onSubscribe(state: MasterState, { meta, body, now }: Subscribe):
   if (named !== undefined && state.completedFrameworks.has(named))
     return refuse(state, meta, named, 'FRAMEWORK_REMOVED');
   const known = named === undefined ? askedBefore(state, meta) : state.frameworks.get(named);
-  if (known !== undefined && known.principal !== meta.principal)
+  if (known !== undefined && known.principal !== '' && known.principal !== meta.principal)
     return refuse(state, meta, known.frameworkId, 'WRONG_PRINCIPAL');
   // Until its removal is stored it may still not come to be: silence, and the scheduler asks again.
   if (known?.removed === true)
@@ -91,6 +91,7 @@ export function onSubscribe(state: MasterState, { meta, body, now }: Subscribe):
     state.frameworks.set(frameworkId, framework);
     state.allocator.addFramework(frameworkId, framework.info, suppressedRoles ?? []);
   }
+  framework.principal = meta.principal;
   framework.arrivalId = meta.id;
   framework.asker ??= askerOf(meta.id);
   const arrival = { meta, now, suppressed: suppressedRoles ?? [] };
@@ -170,7 +171,8 @@ function welcome(
 export function heartbeatFrameworks(state: MasterState, now: number): Effects {
   const effects: Effect[] = [];
   for (const framework of state.frameworks.values()) {
-    if (framework.recovered && !framework.removed) effects.push(...inviteScheduler(state, framework, now));
+    if (framework.recovered && !framework.removed && framework.principal !== '')
+      effects.push(...inviteScheduler(state, framework, now));
     if (!framework.connected) continue;
     if (++framework.missedHeartbeats > state.config.timings.missedHeartbeats) disconnect(state, framework, now);
     else effects.push(toScheduler(state, framework, 'HEARTBEAT', {}));
@@ -185,6 +187,10 @@ function disconnect(state: MasterState, framework: FrameworkRow, now: number): v
   discardOffers(state, framework.offers.values(), now);
   awaitReturn(state, framework, now);
 }
+
+/** How long after a takeover a scheduler that lives must have noticed it. */
+export const returnGraceMs = ({ config: { timings } }: MasterState): number =>
+  timings.heartbeatIntervalMs * (timings.missedHeartbeats + 2);
 
 /** A framework that is not there has its failover timeout to come back. Stored timers start anew at takeover. Rule: FRW-4. */
 export function awaitReturn(state: MasterState, framework: FrameworkRow, now: number, graceMs = 0): void {

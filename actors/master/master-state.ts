@@ -12,6 +12,7 @@ import type { Effects, RegistryWrite } from '../effect.js';
 import type { Link } from '../link.js';
 import type { ActorState } from '../perform.js';
 import type { Allocator } from './allocator/allocator.js';
+import { newInvitations, type Invitations } from './invitations.js';
 
 export interface MasterConfig {
   /** Name of this master, which is its principal too. */
@@ -51,7 +52,8 @@ export interface AgentRow extends Peer {
 
 export interface FrameworkRow extends Peer {
   readonly frameworkId: string;
-  readonly principal: string;
+  /** `''` while nobody knows whose it is: the registry lost its row. Rule: AGT-8. */
+  principal: string;
   info: FrameworkInfo;
   /** Whether its scheduler is there and answers. */
   connected: boolean;
@@ -94,6 +96,8 @@ export interface TaskRow {
   /** The last status forwarded, and its uuid in hexadecimal: what an acknowledgement must name. */
   status: TaskStatus | undefined;
   statusUuid: string | undefined;
+  /** Whether its agent has an update of it that was not acknowledged when it came back. */
+  updateWaits: boolean;
   /** Whether the scheduler has acknowledged that status. */
   acknowledged: boolean;
   /** Whether its resources went back already: they do when the latest state is terminal. */
@@ -131,6 +135,7 @@ export const newTaskRow = (
   state: 'TASK_STAGING',
   status: undefined,
   statusUuid: undefined,
+  updateWaits: false,
   acknowledged: false,
   recovered: false,
   kill: undefined,
@@ -206,6 +211,13 @@ export interface MasterState extends ActorState {
   readonly frameworks: Map<string, FrameworkRow>;
   readonly tasks: Map<string, TaskRow>;
   readonly offers: Map<string, OfferRow>;
+  readonly invitations: Invitations;
+  /** Whether so many agents are silent that none is marked as unreachable. Rule: AGT-7. */
+  isSilenceWide: boolean;
+  /** When the next one may be. */
+  markAgainAtMs: number;
+  /** Launches of earlier terms whose end was acknowledged in this one. Rule: AGT-8. */
+  readonly endedLaunches: Set<string>;
   readonly completedTasks: Task[];
   readonly completedFrameworks: Map<string, FrameworkRow>;
   readonly counters: { agent: number; framework: number; offer: number; launch: number; session: number };
@@ -243,6 +255,10 @@ export function newMasterState(config: MasterConfig): MasterState {
     frameworks: new Map(),
     tasks: new Map(),
     offers: new Map(),
+    invitations: newInvitations(),
+    isSilenceWide: false,
+    markAgainAtMs: 0,
+    endedLaunches: new Set(),
     completedTasks: [],
     completedFrameworks: new Map(),
     counters: { agent: 0, framework: 0, offer: 0, launch: 0, session: 0 },

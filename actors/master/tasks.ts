@@ -9,6 +9,7 @@ import { admitAgent } from './admission.js';
 import { persist, type AgentRow, type FrameworkRow, type MasterState, type TaskRow } from './master-state.js';
 import { gatherAllocation } from './offers.js';
 import { removeIfDone } from './frameworks.js';
+import { isOfEarlierTerm, mayStillCome, rememberEnd } from './lost-rows.js';
 import { toAgent, toScheduler } from './send.js';
 
 /** Ended tasks that are kept for people to look at. */
@@ -76,6 +77,9 @@ export function onStatusUpdate(state: MasterState, event: MessageOf<AgentMessage
   // 1. A framework is to be removed, and the write is on its way. 2. An update is acknowledged in its name. 3. The leader
   // dies, and the write with it: the framework lives on under the next one and is never told. So wait for the write.
   if (framework?.removed === true && !framework.removalStored) return NOTHING;
+  // The registry may have lost it: its scheduler, which is on its way, must hear this.
+  if (framework === undefined && !state.completedFrameworks.has(frameworkId) && mayStillCome(state, frameworkId, now))
+    return NOTHING;
   if (framework === undefined || framework.removed)
     return task === undefined ? acknowledgeToAgent(state, body.agentId, { frameworkId, status }) : endTask(state, task);
   // Its row is gone, so its end is acknowledged; the id is in use again, and the word would be taken for the new launch's.
@@ -97,6 +101,7 @@ export function onAcknowledge(
   if (task !== undefined && task.frameworkId !== frameworkId) return NOTHING;
   if (task === undefined) {
     // No row: its deletion is stored, and the agent asks again only because our word to it was lost.
+    if (launchId !== undefined) rememberEnd(state, launchId);
     return acknowledgeToAgent(state, agentId, { frameworkId, status: { taskId, uuid, launchId } }, meta.id);
   }
   // A new leader has not seen the update yet that is acknowledged here: the agent sends it again.
@@ -146,6 +151,7 @@ function endTask(state: MasterState, task: TaskRow, cause?: string): Effects {
 function forgetTask(state: MasterState, task: TaskRow): void {
   if (!task.recovered) state.allocator.recover(task.frameworkId, task.agentId, task.resources);
   task.recovered = true;
+  rememberEnd(state, task.launchId);
   state.tasks.delete(task.launchId);
   state.agents.get(task.agentId)?.tasks.delete(task.launchId);
   const framework = state.frameworks.get(task.frameworkId);
@@ -219,6 +225,8 @@ export function onReconcile(
 function stateToTell(task: TaskRow, epoch: number, isUnreachable: boolean): TaskState | undefined {
   const forwarded = task.status?.state;
   if (forwarded !== undefined && isTerminal(forwarded)) return forwarded;
+  // The agent's own word is on its way, and comes before whatever its list says.
+  if (forwarded === undefined && task.updateWaits && !isUnreachable) return undefined;
   if (isUnreachable) return isTerminal(task.state) ? undefined : 'TASK_UNREACHABLE';
   if (forwarded !== undefined) return forwarded;
   // STAGING of an earlier term says only that nothing was heard in this one: its end may have been told before.
@@ -253,6 +261,9 @@ export function reconcileOne(
   if (task !== undefined) return reconcileKnown(state, task, now);
   const agent = agentId === undefined ? undefined : state.agents.get(agentId);
   if (agentId === undefined ? anyAway : isAway(agent)) return NOTHING;
+  // Nor of an agent that the registry may have lost.
+  if (agent === undefined && isOfEarlierTerm(state, agentId ?? framework.frameworkId))
+    if (mayStillCome(state, framework.frameworkId, now)) return NOTHING;
   const answer: TaskState =
     agent === undefined ? 'TASK_UNKNOWN' : agent.state === 'UNREACHABLE' ? 'TASK_UNREACHABLE' : 'TASK_GONE';
   const status: TaskStatus = {

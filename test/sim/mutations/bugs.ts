@@ -102,8 +102,8 @@ export const BUGS: readonly Bug[] = [
     'master: asks again for a launch whose deletion is on its way',
     'REG-3',
     'actors/master/agents.ts',
-    'task.stored && !task.deleting',
-    'task.stored',
+    'task.stored && !task.deleting &&',
+    'task.stored &&',
   ),
   one(
     'master: a scheduler that asks twice is told that it is the older one',
