@@ -13,6 +13,12 @@ export const MAX_VALUES = 2_000_000;
 /** Most records in one registry decision, as JetStream takes no larger atomic batch. Rule: REG-1. */
 export const MAX_BATCH_RECORDS = 1_000;
 
+/** Most tasks that one call of a scheduler may name. */
+export const MAX_TASKS_PER_CALL = 10_000;
+/** Most rows in one page of an operator's list, and about how many bytes: the row that passes it is the last. Rule: OPR-4. */
+export const MAX_PAGE_ROWS = 5_000;
+export const MAX_PAGE_BYTES = 2 * 1024 * 1024;
+
 /** Timings of the kernel, in milliseconds; each can be set per process (`--set name=value`). */
 export interface Timings {
   /** Life of a leader's lease without a renewal. */

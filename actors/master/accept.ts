@@ -1,5 +1,7 @@
 /** ACCEPT: the offers are checked, the operations walked in order, the rest goes back. Rules: ACC-1 to ACC-5. */
+import { errorBody } from '../../protocol/errors.js';
 import { launchIdOf } from '../../protocol/ids.js';
+import { MAX_TASKS_PER_CALL } from '../../protocol/limits.js';
 import type { Operation } from '../../protocol/offer.js';
 import { registryKey } from '../../protocol/registry.js';
 import { Resources } from '../../protocol/resources.js';
@@ -43,6 +45,11 @@ interface Walk extends Context {
 
 export function onAccept(state: MasterState, framework: FrameworkRow, { meta, body, now }: Accept): Effects {
   const { offerIds, operations = [], filters } = body.accept;
+  const count = tasksOf(operations).length;
+  if (count > MAX_TASKS_PER_CALL) {
+    const error = errorBody('INVALID_MESSAGE', `ACCEPT: ${count} tasks; a call may launch ${MAX_TASKS_PER_CALL}.`);
+    return [toScheduler(state, framework, 'ERROR', error, meta.id)];
+  }
   const named = offerIds.map((offerId) => state.offers.get(offerId));
   const wrong = offersError(state, framework, offerIds, named);
   const rows = named.filter((row) => row?.frameworkId === framework.frameworkId) as OfferRow[];

@@ -15,6 +15,9 @@ import { beginSession, inviteScheduler, toAgent, toScheduler } from './send.js';
 
 type Subscribe = MessageOf<SchedulerMessage, 'scheduler.SUBSCRIBE'>;
 
+/** Longest failover timeout: what Mesos can hold of seconds, 292 years. */
+const MAX_FAILOVER_SECONDS = 9_223_372_036;
+
 /** Removed frameworks that are remembered, so that their ids are not used again. */
 const MAX_COMPLETED = 50;
 
@@ -63,7 +66,8 @@ function infoError(info: FrameworkInfo, principal: string): string | undefined {
     if (wrong !== undefined) return `role ${role}: ${wrong}`;
   }
   const timeout = info.failoverTimeout ?? 0;
-  if (!Number.isFinite(timeout) || timeout < 0) return 'failoverTimeout must be a finite number of seconds';
+  if (!(timeout >= 0 && timeout <= MAX_FAILOVER_SECONDS))
+    return `failoverTimeout must be from 0 to ${MAX_FAILOVER_SECONDS} seconds`;
   return sizeError(info);
 }
 

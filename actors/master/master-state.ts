@@ -219,6 +219,8 @@ export interface MasterState extends ActorState {
   /** Launches of earlier terms whose end was acknowledged in this one. Rule: AGT-8. */
   readonly endedLaunches: Set<string>;
   readonly completedTasks: Task[];
+  /** How many tasks have ended in this term, those that are forgotten too. */
+  completedCount: number;
   readonly completedFrameworks: Map<string, FrameworkRow>;
   readonly counters: { agent: number; framework: number; offer: number; launch: number; session: number };
 }
@@ -260,6 +262,7 @@ export function newMasterState(config: MasterConfig): MasterState {
     markAgainAtMs: 0,
     endedLaunches: new Set(),
     completedTasks: [],
+    completedCount: 0,
     completedFrameworks: new Map(),
     counters: { agent: 0, framework: 0, offer: 0, launch: 0, session: 0 },
   };

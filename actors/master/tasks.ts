@@ -162,6 +162,7 @@ function forgetTask(state: MasterState, task: TaskRow): void {
 /** Keeps an ended task for people. */
 export function complete(state: MasterState, view: Task): void {
   state.completedTasks.push(view);
+  state.completedCount += 1;
   if (state.completedTasks.length > MAX_COMPLETED * 1.25)
     state.completedTasks.splice(0, state.completedTasks.length - MAX_COMPLETED);
 }

@@ -82,14 +82,14 @@ test('OPR-1: an agent’s view says its state and who has what of it', (t) => {
   const framework = kit.framework('f1');
   const [one] = kit.launch(framework, 't1');
   kit.offersOf(framework);
-  const [old, view] = ask<Agents>(kit, 'GET_AGENTS').getAgents.agents;
+  const [view, old] = ask<Agents>(kit, 'GET_AGENTS').getAgents.agents;
   t.like(old, { active: false, state: 'RECOVERED', principal: 'o1' });
   t.like(view, { principal: 'a1', active: true, state: 'REGISTERED', version: '1', tasks: 1 });
   t.is(view?.agentInfo.id, agent.id);
   const cpus = (list: AgentView['totalResources'] | undefined) => Resources.of(list).scalar('cpus');
   t.deepEqual([cpus(view?.totalResources), cpus(view?.allocatedResources), cpus(view?.offeredResources)], [4_000, 1_000, 3_000]); // prettier-ignore
   agent.update(one as never, 'TASK_FINISHED');
-  const [, after] = ask<Agents>(kit, 'GET_AGENTS').getAgents.agents;
+  const [after] = ask<Agents>(kit, 'GET_AGENTS').getAgents.agents;
   t.deepEqual([cpus(after?.allocatedResources), after?.tasks], [0, 1], 'it has ended and is still listed');
   agent.say('UNREGISTER', {});
   t.like(ask<Agents>(kit, 'GET_AGENTS').getAgents.agents[1], { active: false, state: 'UNREACHABLE' });
