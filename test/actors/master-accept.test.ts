@@ -209,6 +209,11 @@ test('ACC-3: each fault of a task is told with its reason', (t) => {
     ['a custom executor', { command: undefined as never, executor }, /custom executors are not supported yet/],
     ['no value', { command: {} }, /command.value is missing/],
     ['no value in a shell', { command: { shell: true } }, /command.value is missing/],
+    [
+      'a time of its own until it is unreachable',
+      { unreachableAfterSeconds: 1 },
+      /unreachableAfterSeconds is not supported yet/,
+    ],
     ['files to fetch', { command: { value: 'x', uris: [{ value: 'http://x' }] } }, /uris are not supported yet/],
     ['a variable without value', { command: { value: 'x', environment: { variables: [{ name: 'V', type: 'VALUE' }] } } }, /variable V has no value/], // prettier-ignore
     ['a secret', { command: { value: 'x', environment: { variables: [{ name: 'V', type: 'SECRET', secret: { value: { data: new Uint8Array(1) } } }] } } }, /variable V is a secret; secrets are not supported yet/], // prettier-ignore

@@ -92,7 +92,7 @@ test('OPR-1: an agent’s view says its state and who has what of it', (t) => {
   const [after] = ask<Agents>(kit, 'GET_AGENTS').getAgents.agents;
   t.deepEqual([cpus(after?.allocatedResources), after?.tasks], [0, 1], 'it has ended and is still listed');
   agent.say('UNREGISTER', {});
-  t.like(ask<Agents>(kit, 'GET_AGENTS').getAgents.agents[1], { active: false, state: 'UNREACHABLE' });
+  t.like(ask<Agents>(kit, 'GET_AGENTS').getAgents.agents[0], { active: false, state: 'UNREACHABLE' });
 });
 
 test('OPR-1: a framework’s view, and those that are gone', (t) => {
