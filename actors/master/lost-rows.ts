@@ -1,10 +1,10 @@
 /** Rows that the registry lost, given back from what agents run: JetStream may come back older than what happened. Rule: AGT-8. */
 import type { AgentTask } from '../../protocol/agent-api.js';
-import { epochOf } from '../../protocol/ids.js';
 import { registryKey } from '../../protocol/registry.js';
 import { Resources, resourcesError } from '../../protocol/resources.js';
 import { isTerminal } from '../../protocol/task-state.js';
 import { log, NOTHING, type Effects } from '../effect.js';
+import { isOfEarlierTerm } from './earlier-terms.js';
 import { awaitReturn, newFrameworkRow, recordOf as frameworkRecord, returnGraceMs } from './frameworks.js';
 import type { Inventory } from './inventory.js';
 import {
@@ -19,30 +19,6 @@ import { recordOf } from './tasks.js';
 
 /** Records that are written as one decision: each stands alone, so that a long list does not need to be one. */
 const RECORDS_PER_WRITE = 500;
-
-/** Launches whose end was acknowledged in this term that are remembered, the oldest forgotten first. */
-const MAX_ENDED = 200_000;
-
-/** Whether what an earlier term minted may have been lost by the registry: what this one minted is known until it ends. */
-export const isOfEarlierTerm = (state: MasterState, id: string): boolean => (epochOf(id) ?? Infinity) < state.epoch;
-
-/**
- * Whether an agent or a framework that nobody knows may be one that the registry lost, and is still on its way to us.
- * By then whoever is alive has noticed the new leader.
- */
-export const mayStillCome = (state: MasterState, id: string, now: number): boolean =>
-  isOfEarlierTerm(state, id) && now < state.electedAtMs + returnGraceMs(state);
-
-/**
- * Remembers that a launch is over. Its agent forgets it with the acknowledgement, but an older word of the agent, that it
- * runs, may still be under way, and must not bring it back. Of this term's own launches the missing row says as much.
- */
-export function rememberEnd(state: MasterState, launchId: string): void {
-  if (!isOfEarlierTerm(state, launchId)) return;
-  state.endedLaunches.add(launchId);
-  const oldest = state.endedLaunches.values().next().value;
-  if (state.endedLaunches.size > MAX_ENDED && oldest !== undefined) state.endedLaunches.delete(oldest);
-}
 
 /** What an agent runs and the registry lacks. What has ended needs no row: its end is told, acknowledged and forgotten without. */
 export function lostLaunches(state: MasterState, { told, launches }: Inventory): AgentTask[] {

@@ -9,7 +9,7 @@ import { admitAgent } from './admission.js';
 import { persist, type AgentRow, type FrameworkRow, type MasterState, type TaskRow } from './master-state.js';
 import { gatherAllocation } from './offers.js';
 import { removeIfDone } from './frameworks.js';
-import { isOfEarlierTerm, mayStillCome, rememberEnd } from './lost-rows.js';
+import { isOfEarlierTerm, mayStillCome, rememberEnd } from './earlier-terms.js';
 import { toAgent, toScheduler } from './send.js';
 
 /** Ended tasks that are kept for people to look at. */
