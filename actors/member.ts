@@ -42,6 +42,9 @@ export function passEpoch(member: Member, epoch: number): 'stale' | 'known' | 'n
 /** The id of the next question to the master. */
 export const nextQuestion = (member: Member): string => `${member.instance}-q${++member.asked}`;
 
+/** The id of the last one. */
+export const lastQuestion = ({ instance, asked }: Member): string => `${instance}-q${asked}`;
+
 /** The counter in a session's id: of two sessions of one term the later has the higher. */
 export const counterOf = (session: string): number => Number(/-C(\d+)$/.exec(session)?.[1] ?? -1);
 

@@ -13,7 +13,7 @@ export async function findSandbox(
   taskId: string,
   frameworkId?: string,
 ): Promise<SandboxPlace | undefined> {
-  const { agents } = (await client.ask('GET_AGENTS', {})).getAgents;
+  const { agents } = await client.askAll('GET_AGENTS');
   const active = agents.filter((agent) => agent.active).map(({ principal }) => principal);
   const found = (await Promise.all(active.map((agent) => onAgent(client, agent, taskId, frameworkId)))).flat();
   return found.sort((a, b) => b.mtime - a.mtime)[0];

@@ -7,10 +7,10 @@ import { shortState } from './format.js';
 /** All tasks of this id, or launches of it; those that run first, then the last ended. */
 export async function tasksNamed(client: OperatorClient, id: string, frameworkId?: string): Promise<Task[]> {
   const asked = { completed: true, ...(frameworkId !== undefined && { frameworkId }) };
-  const { tasks, completedTasks } = (await client.ask('GET_TASKS', { getTasks: { ...asked, taskId: id } })).getTasks;
+  const { tasks, completedTasks } = await client.askAll('GET_TASKS', { ...asked, taskId: id });
   const named = [...tasks, ...completedTasks.reverse()];
   if (named.length > 0) return named;
-  const all = (await client.ask('GET_TASKS', { getTasks: asked })).getTasks;
+  const all = await client.askAll('GET_TASKS', asked);
   return [...all.tasks, ...all.completedTasks].filter(({ launchId }) => launchId === id);
 }
 

@@ -144,7 +144,7 @@ export class RunJob {
   /** `undefined` while nobody leads. */
   async #askAgents(): Promise<readonly AgentView[] | undefined> {
     try {
-      const { agents } = (await this.#client.ask('GET_AGENTS', {}, 2_000)).getAgents;
+      const { agents } = await this.#client.askAll('GET_AGENTS', {}, 2_000);
       for (const { agentInfo, principal } of agents)
         if (agentInfo.id !== undefined) this.#agents.set(agentInfo.id, principal);
       return agents;

@@ -32,7 +32,7 @@ export async function statusOf(place: Place, dir: string | null): Promise<Status
 
 async function agentViews(client: OperatorClient): Promise<readonly AgentView[]> {
   try {
-    return (await client.ask('GET_AGENTS', {})).getAgents.agents;
+    return (await client.askAll('GET_AGENTS')).agents;
   } catch (error) {
     if (error instanceof RequestFailed && error.retryable) return [];
     throw error;

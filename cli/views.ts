@@ -17,13 +17,13 @@ export interface Names {
 }
 
 export async function namesOf(client: OperatorClient): Promise<Names> {
-  const [{ getAgents }, { getFrameworks }] = await Promise.all([
-    client.ask('GET_AGENTS', {}),
-    client.ask('GET_FRAMEWORKS', {}),
+  const [{ agents }, { frameworks: live, completedFrameworks }] = await Promise.all([
+    client.askAll('GET_AGENTS'),
+    client.askAll('GET_FRAMEWORKS'),
   ]);
-  const frameworks = [...getFrameworks.frameworks, ...getFrameworks.completedFrameworks];
+  const frameworks = [...live, ...completedFrameworks];
   return {
-    agents: new Map(getAgents.agents.map(({ agentInfo, principal }) => [agentInfo.id ?? '', principal])),
+    agents: new Map(agents.map(({ agentInfo, principal }) => [agentInfo.id ?? '', principal])),
     frameworks: new Map(frameworks.map(({ frameworkInfo }) => [frameworkInfo.id ?? '', frameworkInfo.name])),
   };
 }

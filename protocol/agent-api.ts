@@ -1,20 +1,27 @@
 /** What a master and an agent say to each other; Mesos keeps these internal, the names are its own. */
 import { AgentInfo } from './agent.js';
-import { KillPolicy } from './container.js';
+import { BoundedBytes } from './common.js';
+import { KillPolicy, Labels } from './container.js';
+import { DIGEST_BYTES, MAX_BUCKETS } from './digest.js';
 import { ExecutorInfo } from './executor.js';
 import { FrameworkInfo } from './framework.js';
+import { ResourceList } from './resource.js';
 import { Bytes, Id, Natural, Text, Type, type Static } from './schema.js';
 import { TaskInfo, TaskState, TaskStatus } from './task.js';
 
-/** One launch as an agent knows it. */
+/** One launch as an agent knows it, with what a row of it is made of: the registry may have lost it. Rule: AGT-8. */
 export const AgentTask = Type.Object({
   frameworkId: Id,
   taskId: Id,
   launchId: Id,
-  /** Latest state known to the agent, acknowledged or not. */
-  state: TaskState,
+  name: Type.Optional(Text(1024)),
+  resources: Type.Optional(ResourceList),
+  labels: Type.Optional(Labels),
+  killPolicy: Type.Optional(KillPolicy),
 });
 export type AgentTask = Static<typeof AgentTask>;
+
+const Digest = BoundedBytes(DIGEST_BYTES);
 
 /** Names a launch. */
 export const LaunchRef = Type.Object({ frameworkId: Id, taskId: Id, launchId: Id });
@@ -25,12 +32,26 @@ const MAX_TASKS = 200_000;
 export const agentMessages = {
   /** A new agent asks to be admitted. */
   REGISTER: Type.Object({ agentInfo: AgentInfo, version: Text(64) }),
-  /** A known agent comes (back) to a leader, with what it runs: every launch whose end is not yet acknowledged. */
+  /**
+   * A known agent comes (back) to a leader, with a digest of what it runs: every launch whose end is not yet acknowledged.
+   * Where the master has another, it says DIFFERS, and the agent comes again with what differs. Rule: LNK-6.
+   */
   REREGISTER: Type.Object({
     agentId: Id,
-    agentInfo: AgentInfo,
     version: Text(64),
-    tasks: Type.Array(AgentTask, { maxItems: MAX_TASKS }),
+    /** Of its launchIds, and of its AgentInfo. */
+    digest: Type.Object({ launches: Digest, info: Digest }),
+    /** A byte for each launch, by launchId: the place of its latest state in the list of states; 128 more while an update waits. */
+    states: BoundedBytes(MAX_TASKS),
+    differing: Type.Optional(
+      Type.Object({
+        agentInfo: Type.Optional(AgentInfo),
+        /** Of so many parts, these: all launches in them. */
+        of: Type.Integer({ minimum: 1, maximum: MAX_BUCKETS }),
+        buckets: Type.Array(Type.Integer({ minimum: 0, maximum: MAX_BUCKETS - 1 }), { maxItems: MAX_BUCKETS }),
+        launches: Type.Array(AgentTask, { maxItems: MAX_TASKS }),
+      }),
+    ),
   }),
   /** A status update, repeated until acknowledged. */
   STATUS_UPDATE: Type.Object({
@@ -53,9 +74,11 @@ export const masterToAgentMessages = {
   REREGISTERED: Type.Object({
     agentId: Id,
     heartbeatIntervalMs: Natural,
-    /** Every launch that the registry has for this agent; the agent answers for those that it does not run. Rule: LCH-2. */
+    /** What the registry has for this agent and the agent has not named: it answers for each. Rule: LCH-2. */
     launches: Type.Array(LaunchRef, { maxItems: MAX_TASKS }),
   }),
+  /** "We know something else": the digest of each part of what the registry has. Under session `0`. Rule: LNK-6. */
+  DIFFERS: Type.Object({ wantsInfo: Type.Boolean(), buckets: BoundedBytes(MAX_BUCKETS * DIGEST_BYTES) }),
   /** "Register again": the leader lost its place in the session, or is new. Under session `0`. Rule: LNK-1. */
   INVITE: Type.Object({ masterId: Id }),
   RUN_TASK: Type.Object({

@@ -14,6 +14,7 @@ export const ERRORS = {
   INVALID_AGENT: { sentence: 'The AgentInfo is not acceptable.', retryable: false },
   UNKNOWN_AGENT: { sentence: 'No agent has this id.', retryable: false },
   UNKNOWN_TASK: { sentence: 'No task has this id.', retryable: false },
+  TASK_ENDED: { sentence: 'The task has ended.', retryable: false },
   AMBIGUOUS_TASK: { sentence: 'More than one framework has a task of this id; name the framework.', retryable: false },
   UNKNOWN_PATH: { sentence: 'No such file in a sandbox of this agent.', retryable: false },
   REGISTRY_UNAVAILABLE: { sentence: 'The registry does not answer.', retryable: true },

@@ -5,6 +5,7 @@ export * from './attributes.js';
 export * from './checkpoint.js';
 export * from './codec.js';
 export * from './container.js';
+export * from './digest.js';
 export * from './envelope.js';
 export * from './errors.js';
 export * from './executor.js';

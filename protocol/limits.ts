@@ -17,6 +17,12 @@ export const MAX_QUEUED_RECORDS = 50_000;
 /** An epoch further ahead of now than this is nobody's: it is dropped with an alarm. Rule: EPO-6. */
 export const MAX_EPOCH_AHEAD_MS = 24 * 3_600_000;
 
+/** Most tasks that one call of a scheduler may name. */
+export const MAX_TASKS_PER_CALL = 10_000;
+/** Most rows in one page of an operator's list, and about how many bytes: the row that passes it is the last. Rule: OPR-4. */
+export const MAX_PAGE_ROWS = 5_000;
+export const MAX_PAGE_BYTES = 2 * 1024 * 1024;
+
 /** Timings of the kernel, in milliseconds; each can be set per process (`--set name=value`). */
 export interface Timings {
   /** Life of a leader's lease without a renewal. */
@@ -33,6 +39,10 @@ export interface Timings {
   readonly heartbeatIntervalMs: number;
   /** Heartbeats in a row that may go unanswered. */
   readonly missedHeartbeats: number;
+  /** At most one agent is marked as unreachable in this time. Rule: AGT-7. */
+  readonly unreachableIntervalMs: number;
+  /** An invitation that is not answered by then makes room for the next. Rule: LNK-6. */
+  readonly invitationAnswerMs: number;
   /** An agent that knows a leader waits this long for its invitation before it knocks. Rule: LNK-1. */
   readonly invitationWaitMs: number;
   readonly registrationBackoffMs: number;
@@ -68,6 +78,8 @@ export const DEFAULT_TIMINGS: Timings = {
   leaderSilentMs: 2_500,
   heartbeatIntervalMs: 2_000,
   missedHeartbeats: 10,
+  unreachableIntervalMs: 1_000,
+  invitationAnswerMs: 2_000,
   invitationWaitMs: 5_000,
   registrationBackoffMs: 250,
   registrationBackoffMaxMs: 15_000,

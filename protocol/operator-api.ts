@@ -3,30 +3,42 @@ import { AgentInfo, MasterInfo } from './agent.js';
 import { KillPolicy } from './container.js';
 import { ErrorBody } from './errors.js';
 import { FrameworkInfo } from './framework.js';
+import { MAX_PAGE_ROWS } from './limits.js';
 import { Offer } from './offer.js';
 import { Resource } from './resource.js';
 import { Bytes, Id, Natural, Text, TimeInfo, Type, type Static } from './schema.js';
 import { Task } from './task.js';
 
 const resources = Type.Array(Resource, { maxItems: 10_000 });
-const MAX_ROWS = 200_000;
+
+/** Which page of a list is wanted: at most `limit` rows, from behind the place that the answer before it named as `next`. */
+export const PageRequest = Type.Object({
+  limit: Type.Optional(Type.Integer({ minimum: 1 })),
+  cursor: Type.Optional(Type.String({ pattern: '^[01]:', maxLength: 1024 })),
+});
+export type PageRequest = Static<typeof PageRequest>;
+const page = PageRequest.properties;
+
+/** Set when there is more: the `cursor` of the next request. */
+const next = Type.Optional(Text(1024));
 
 /** Requests to the leading master. */
 export const operatorCalls = {
   GET_MASTER: Type.Object({}),
-  GET_AGENTS: Type.Object({}),
-  GET_FRAMEWORKS: Type.Object({}),
-  /** Tasks, of one framework or of all; completed ones only when asked for. */
+  GET_AGENTS: Type.Object({ getAgents: Type.Optional(PageRequest) }),
+  GET_FRAMEWORKS: Type.Object({ getFrameworks: Type.Optional(PageRequest) }),
+  /** Tasks, of one framework or of all; completed ones, behind the others, only when asked for. */
   GET_TASKS: Type.Object({
     getTasks: Type.Optional(
       Type.Object({
         frameworkId: Type.Optional(Id),
         taskId: Type.Optional(Id),
         completed: Type.Optional(Type.Boolean()),
+        ...page,
       }),
     ),
   }),
-  GET_OFFERS: Type.Object({}),
+  GET_OFFERS: Type.Object({ getOffers: Type.Optional(PageRequest) }),
   /** Kills one task on behalf of an operator; the framework learns of it by the task's status. */
   KILL_TASK: Type.Object({
     killTask: Type.Object({
@@ -87,20 +99,24 @@ export const operatorAnswers = {
       registryInDoubt: Type.Boolean(),
     }),
   }),
-  GET_AGENTS: Type.Object({ getAgents: Type.Object({ agents: Type.Array(AgentView, { maxItems: MAX_ROWS }) }) }),
+  GET_AGENTS: Type.Object({
+    getAgents: Type.Object({ agents: Type.Array(AgentView, { maxItems: MAX_PAGE_ROWS }), next }),
+  }),
   GET_FRAMEWORKS: Type.Object({
     getFrameworks: Type.Object({
-      frameworks: Type.Array(FrameworkView, { maxItems: MAX_ROWS }),
-      completedFrameworks: Type.Array(FrameworkView, { maxItems: MAX_ROWS }),
+      frameworks: Type.Array(FrameworkView, { maxItems: MAX_PAGE_ROWS }),
+      completedFrameworks: Type.Array(FrameworkView, { maxItems: MAX_PAGE_ROWS }),
+      next,
     }),
   }),
   GET_TASKS: Type.Object({
     getTasks: Type.Object({
-      tasks: Type.Array(Task, { maxItems: MAX_ROWS }),
-      completedTasks: Type.Array(Task, { maxItems: MAX_ROWS }),
+      tasks: Type.Array(Task, { maxItems: MAX_PAGE_ROWS }),
+      completedTasks: Type.Array(Task, { maxItems: MAX_PAGE_ROWS }),
+      next,
     }),
   }),
-  GET_OFFERS: Type.Object({ getOffers: Type.Object({ offers: Type.Array(Offer, { maxItems: MAX_ROWS }) }) }),
+  GET_OFFERS: Type.Object({ getOffers: Type.Object({ offers: Type.Array(Offer, { maxItems: MAX_PAGE_ROWS }), next }) }),
   KILL_TASK: Type.Object({ killTask: Type.Object({ frameworkId: Id, taskId: Id, agentId: Id }) }),
   TEARDOWN: Type.Object({ teardown: Type.Object({ frameworkId: Id }) }),
   TRUST_REGISTRY: Type.Object({}),

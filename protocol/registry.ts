@@ -47,6 +47,8 @@ export const TaskRecord = Type.Object({
   resources: Type.Array(Resource, { maxItems: 10_000 }),
   labels: Type.Optional(Labels),
   killPolicy: Type.Optional(KillPolicy),
+  /** Set once a kill is asked for: whoever leads repeats it until the end is true. Rule: KIL-1. */
+  kill: Type.Optional(Type.Object({ killPolicy: Type.Optional(KillPolicy) })),
 });
 export type TaskRecord = Static<typeof TaskRecord>;
 

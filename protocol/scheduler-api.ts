@@ -3,6 +3,7 @@ import { MasterInfo } from './agent.js';
 import { KillPolicy } from './container.js';
 import { ErrorBody } from './errors.js';
 import { FrameworkInfo } from './framework.js';
+import { MAX_TASKS_PER_CALL } from './limits.js';
 import { Filters, InverseOffer, Offer, OfferConstraints, Operation, OperationStatus, Request } from './offer.js';
 import { Bytes, Id, NonNegative, Text, Type, type Static, type TSchema } from './schema.js';
 import { TaskStatus } from './task.js';
@@ -25,7 +26,7 @@ export const schedulerCalls = {
   }),
   /** Kills all tasks and executors and removes the framework. Answered with ERROR `FRAMEWORK_REMOVED`, repeated until then. */
   TEARDOWN: call({}),
-  /** Uses offers of one agent and role: operations in order, the rest goes back with a filter. */
+  /** Uses offers of one agent and role: operations in order, the rest goes back with a filter. At most 10,000 tasks in all. */
   ACCEPT: call({
     accept: Type.Object({
       offerIds: ids(1_000),
@@ -58,13 +59,15 @@ export const schedulerCalls = {
   /** Asks for the state of the tasks named; none named: of all that the master knows. */
   RECONCILE: call({
     reconcile: Type.Object({
-      tasks: Type.Optional(Type.Array(Type.Object({ taskId: Id, agentId: Type.Optional(Id) }), { maxItems: 100_000 })),
+      tasks: Type.Optional(
+        Type.Array(Type.Object({ taskId: Id, agentId: Type.Optional(Id) }), { maxItems: MAX_TASKS_PER_CALL }),
+      ),
     }),
   }),
   RECONCILE_OPERATIONS: call({
     reconcileOperations: Type.Object({
       operations: Type.Optional(
-        Type.Array(Type.Object({ operationId: Id, agentId: Type.Optional(Id) }), { maxItems: 100_000 }),
+        Type.Array(Type.Object({ operationId: Id, agentId: Type.Optional(Id) }), { maxItems: MAX_TASKS_PER_CALL }),
       ),
     }),
   }),

@@ -59,7 +59,41 @@ export function check(schema: TSchema): Check {
   return (value) => {
     compiled ??= Compile(definitions, schema);
     if (compiled.Check(value)) return undefined;
-    const first = compiled.Errors(value)[0];
-    return first === undefined ? 'does not fit its schema' : `${first.instancePath || 'the body'} ${first.message}`;
+    const search = new Excerpt();
+    const [first] = compiled.Errors(search.of(value, ''));
+    const sentence = first === undefined ? search.sentence : `${first.instancePath || 'the body'} ${first.message}`;
+    return sentence.slice(0, MAX_SENTENCE);
   };
+}
+
+/** Longest sentence that says what is wrong: it quotes names that the sender chose. */
+const MAX_SENTENCE = 500;
+/** Most values that are searched for what is wrong: the search is slow, and looks at all that it is given. Rule: PRO-1. */
+const MAX_SEARCHED = 10_000;
+
+/** The beginning of a value, with longer lists and maps cut off. */
+class Excerpt {
+  #left = MAX_SEARCHED;
+  #longest = { path: '', length: 0 };
+
+  /** What can be said when nothing is wrong with what was searched. */
+  get sentence(): string {
+    const { path, length } = this.#longest;
+    const where = length === 0 ? '' : `; its longest list, ${path || 'the body'}, has ${length} items`;
+    return `does not fit its schema${where}`;
+  }
+
+  of(value: unknown, path: string): unknown {
+    this.#left -= 1;
+    if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return value;
+    if (Array.isArray(value)) {
+      if (value.length > this.#longest.length) this.#longest = { path, length: value.length };
+      const cut: unknown[] = [];
+      for (let i = 0; i < value.length && this.#left > 0; i++) cut.push(this.of(value[i], `${path}/${i}`));
+      return cut;
+    }
+    // No message has so many members, so that a map loses some, and nothing else.
+    const members = Object.entries(value).slice(0, MAX_SEARCHED);
+    return Object.fromEntries(members.map(([name, member]) => [name, this.of(member, `${path}/${name}`)]));
+  }
 }

@@ -35,6 +35,21 @@ export class RequestFailed extends Error {
 
 const DEFAULT_TIMEOUT_MS = 5_000;
 
+/** Calls that are answered in pages, with the member of their bodies. Rule: OPR-4. */
+const LISTS = {
+  GET_AGENTS: 'getAgents',
+  GET_FRAMEWORKS: 'getFrameworks',
+  GET_TASKS: 'getTasks',
+  GET_OFFERS: 'getOffers',
+} as const;
+
+/** The inside of a body: `OperatorCallBody<'GET_TASKS'>` is `{ getTasks?: … }`. */
+type Inside<Body, T extends keyof typeof LISTS> = Body extends { readonly [M in (typeof LISTS)[T]]?: infer I }
+  ? NonNullable<I>
+  : never;
+type ListRequest<T extends keyof typeof LISTS> = Omit<Inside<OperatorCallBody<T>, T>, 'cursor'>;
+type ListAnswer<T extends keyof typeof LISTS> = Omit<Inside<OperatorAnswerBody<T>, T>, 'next'>;
+
 export class OperatorClient {
   readonly #ports: Ports;
   readonly #cluster: string;
@@ -61,6 +76,27 @@ export class OperatorClient {
   ): Promise<OperatorAnswerBody<T>> {
     const to: Address = { row: 'masterOperator', parameters: { principal: this.#principal } };
     return this.#request(to, type, body, timeoutMs, 'The leading master') as Promise<OperatorAnswerBody<T>>;
+  }
+
+  /**
+   * Asks for a list and for all its further pages; gives them as one answer. Rejects with {@link RequestFailed}.
+   * Rows may come and go between two pages.
+   */
+  async askAll<T extends keyof typeof LISTS>(
+    type: T,
+    request: ListRequest<T> = {} as ListRequest<T>,
+    timeoutMs = DEFAULT_TIMEOUT_MS,
+  ): Promise<ListAnswer<T>> {
+    const member = LISTS[type];
+    const all: Record<string, unknown[]> = {};
+    for (let cursor: string | undefined, isFirst = true; isFirst || cursor !== undefined; isFirst = false) {
+      const asked = { [member]: { ...request, ...(cursor !== undefined && { cursor }) } } as OperatorCallBody<T>;
+      const answer = (await this.ask(type, asked, timeoutMs)) as unknown as Record<string, Record<string, unknown>>;
+      const { next, ...lists } = answer[member] ?? {};
+      for (const [name, rows] of Object.entries(lists)) (all[name] ??= []).push(...(rows as unknown[]));
+      cursor = next as string | undefined;
+    }
+    return all as ListAnswer<T>;
   }
 
   /** Asks one agent, by its principal. Rejects with {@link RequestFailed}. */

@@ -42,6 +42,7 @@ export const agentMachine = agentSetup.createMachine({
         { guard: 'needsInvitation', target: 'awaitingInvitation' },
       ],
       on: {
+        'master.DIFFERS': [{ guard: 'isPassed', actions: 'differs' }, { actions: 'atTheDoor' }],
         'master.REGISTERED': { guard: 'isAnswer', target: 'running', actions: 'registered' },
         'master.REREGISTERED': { guard: 'isAnswer', target: 'running', actions: 'registered' },
       },

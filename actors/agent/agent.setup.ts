@@ -84,6 +84,7 @@ export const agentSetup = setup({
     registered: perform<MessageOf<MasterToAgentMessage, 'master.REGISTERED' | 'master.REREGISTERED'>>(
       registration.onRegistered,
     ),
+    differs: perform(registration.onDiffers),
     invited: perform(registration.onInvite),
     elected: perform(registration.onElected),
     atTheDoor: perform<DoorMessage>(door.atTheDoor),

@@ -56,9 +56,10 @@ function onAdmitted(state: AgentState, event: MasterToAgentMessage): Effects {
       state.need = 'end';
       return [log('warn', 'the master does not want this agent', { message: event.body.message })];
     case 'master.INVITE':
+    case 'master.DIFFERS':
     case 'master.REGISTERED':
     case 'master.REREGISTERED':
-      return NOTHING; // these begin a session and do not belong to one; the chart takes them before
+      return NOTHING; // these come before a session and do not belong to one; the chart takes them
     default:
       return unreachable(event);
   }

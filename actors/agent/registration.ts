@@ -1,10 +1,21 @@
-/** How an agent comes to a leader and stays: knocking, invitation, session, silence. Rules: LNK-1, AGT-1, AGT-2. */
+/** How an agent comes to a leader and stays: knocking, invitation, session, silence. Rules: LNK-1, LNK-6, AGT-1, AGT-2. */
 import { backoffMs } from '../backoff.js';
 import { log, NOTHING, publish, type Effect, type Effects } from '../effect.js';
 import type { LeaderMessage, MasterToAgentMessage, MessageOf, Stamp } from '../events.js';
-import { beginSession, endSession, instanceOf, nextQuestion } from '../member.js';
+import { beginSession, endSession, instanceOf, lastQuestion, nextQuestion } from '../member.js';
+import type { AgentTask } from '../../protocol/agent-api.js';
+import {
+  bucketDigests,
+  bucketOf,
+  byCodeUnits,
+  DIGEST_BYTES,
+  differingBuckets,
+  digestOf,
+  stateByte,
+  valueDigest,
+} from '../../protocol/digest.js';
 import type { MessageBody, MessageType } from '../../protocol/messages.js';
-import type { AgentState } from './agent-state.js';
+import type { AgentState, LaunchRow } from './agent-state.js';
 import { wakeToForget } from './ended.js';
 import { watchDisk } from './sandboxes.js';
 import { answerLaunches, sendOutstanding } from './updates.js';
@@ -31,24 +42,69 @@ export function onStart(state: AgentState, { random, now }: Stamp): Effects {
 /** Asks to be registered, and again with backoff until it is answered. */
 export function register(state: AgentState, { now, random }: Stamp): Effects {
   const { member, config, agentId } = state;
-  const { registrationBackoffMs, registrationBackoffMaxMs } = config.timings;
   state.need = 'nothing';
   endSession(member);
   state.deadlines.clear('invitation');
-  state.deadlines.set(
-    'register',
-    now + backoffMs(++member.attempt, registrationBackoffMs, registrationBackoffMaxMs, random),
-  );
+  member.attempt += 1;
+  awaitAnswer(state, now, random);
   const { info: agentInfo, version } = config;
-  const head = { id: nextQuestion(member) };
-  if (agentId === undefined) return [toMaster(state, 'REGISTER', { agentInfo, version }, head)];
-  const tasks = [...state.launches.values()].map(({ frameworkId, taskId, launchId, storedState }) => ({
+  if (agentId === undefined) return [toMaster(state, 'REGISTER', { agentInfo, version }, { id: nextQuestion(member) })];
+  return [reregister(state, agentId)];
+}
+
+function awaitAnswer({ deadlines, member, config: { timings } }: AgentState, now: number, random: number): void {
+  const { registrationBackoffMs, registrationBackoffMaxMs } = timings;
+  const waitMs = backoffMs(member.attempt, registrationBackoffMs, registrationBackoffMaxMs, random);
+  deadlines.set('register', now + waitMs);
+}
+
+type Reregister = MessageBody<'masterAgent', 'REREGISTER'>;
+
+/** A digest of what runs, and what the master lacks of it, if that is known. Rule: LNK-6. */
+function reregister(state: AgentState, agentId: string, differing?: Reregister['differing']): Effect {
+  const { config, launches, member } = state;
+  const sorted = [...launches.keys()].sort(byCodeUnits);
+  const states = sorted.map((launchId) => {
+    const row = launches.get(launchId) as LaunchRow;
+    return stateByte(row.storedState, row.updates.length > 0);
+  });
+  const body = {
+    agentId,
+    version: config.version,
+    digest: { launches: digestOf(sorted), info: valueDigest(config.info) },
+    states: Uint8Array.from(states),
+    ...(differing && { differing }),
+  };
+  return toMaster(state, 'REREGISTER', body, { id: nextQuestion(member) });
+}
+
+/** The master has another digest: what differs goes to it. Rules: LNK-6, AGT-8. */
+export function onDiffers(state: AgentState, event: MessageOf<MasterToAgentMessage, 'master.DIFFERS'>): Effects {
+  const { meta, body, now, random } = event;
+  const { member, agentId, config } = state;
+  // Of an earlier question the answer is out of date.
+  if (agentId === undefined || meta.cause !== lastQuestion(member)) return NOTHING;
+  const of = body.buckets.length / DIGEST_BYTES;
+  if (!Number.isInteger(of) || of === 0) return NOTHING;
+  const buckets = differingBuckets(bucketDigests(state.launches.keys(), of), body.buckets);
+  const isAsked = new Set(buckets);
+  const rows = [...state.launches.values()].filter(({ launchId }) => isAsked.has(bucketOf(launchId, of)));
+  awaitAnswer(state, now, random);
+  const differing = { ...(body.wantsInfo && { agentInfo: config.info }), of, buckets, launches: rows.map(agentTask) };
+  return [reregister(state, agentId, differing)];
+}
+
+function agentTask({ frameworkId, taskId, launchId, task }: LaunchRow): AgentTask {
+  const { name, resources, labels, killPolicy } = task ?? {};
+  return {
     frameworkId,
     taskId,
     launchId,
-    state: storedState,
-  }));
-  return [toMaster(state, 'REREGISTER', { agentId, agentInfo, version, tasks }, head)];
+    ...(name !== undefined && { name }),
+    ...(resources && { resources }),
+    ...(labels && { labels }),
+    ...(killPolicy && { killPolicy }),
+  };
 }
 
 /** A new leader is known: it will invite us; if it does not, we knock. */

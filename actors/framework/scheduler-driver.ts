@@ -1,6 +1,6 @@
 /** The driver of a scheduler: subscription, session, acknowledgements, reconciliation. Rules: FRW-1, FRW-6, UPD-2, LNK-1. */
 import { isTerminal } from '../../protocol/task-state.js';
-import type { Timings } from '../../protocol/limits.js';
+import { MAX_TASKS_PER_CALL, type Timings } from '../../protocol/limits.js';
 import type { MessageBody, MessageType } from '../../protocol/messages.js';
 import type { FrameworkInfo } from '../../protocol/framework.js';
 import { NO_SESSION } from '../../protocol/ids.js';
@@ -138,7 +138,13 @@ export function reconcile(state: SchedulerState, { now, random }: Stamp): Effect
   if (state.unsure.size === 0 || state.frameworkId === undefined || !isSubscribed(state)) return NOTHING;
   state.deadlines.set('reconcile', now + backoffMs(state.reconciles++, 500, 30_000, random));
   const tasks = [...state.unsure].map((taskId) => ({ taskId, agentId: state.live.get(taskId) ?? '' }));
-  return [toMaster(state, 'RECONCILE', { frameworkId: state.frameworkId, reconcile: { tasks } })];
+  const { frameworkId } = state;
+  const effects: Effect[] = [];
+  for (let at = 0; at < tasks.length; at += MAX_TASKS_PER_CALL) {
+    const part = tasks.slice(at, at + MAX_TASKS_PER_CALL);
+    effects.push(toMaster(state, 'RECONCILE', { frameworkId, reconcile: { tasks: part } }));
+  }
+  return effects;
 }
 
 function onInvite(state: SchedulerState, { meta }: MessageOf<MasterToSchedulerMessage, 'master.INVITE'>): Effects {

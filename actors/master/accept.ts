@@ -1,7 +1,9 @@
 /** ACCEPT: the offers are checked, the operations walked in order, the rest goes back. Rules: ACC-1 to ACC-5. */
+import { errorBody } from '../../protocol/errors.js';
 import { launchIdOf } from '../../protocol/ids.js';
+import { MAX_TASKS_PER_CALL } from '../../protocol/limits.js';
 import type { Operation } from '../../protocol/offer.js';
-import { registryKey, REGISTRY_VERSION, type TaskRecord } from '../../protocol/registry.js';
+import { registryKey } from '../../protocol/registry.js';
 import { Resources } from '../../protocol/resources.js';
 import type { StatusReason, TaskInfo, TaskState, TaskStatus } from '../../protocol/task.js';
 import { NOTHING, type Effect, type Effects } from '../effect.js';
@@ -17,9 +19,10 @@ import {
 } from './master-state.js';
 import { dropOffer, gatherAllocation, refusal } from './offers.js';
 import { removeIfDone } from './frameworks.js';
+import { forwardKill } from './kills.js';
 import { toAgentOf, toScheduler } from './send.js';
 import type { Stored } from './stored.js';
-import { complete, forwardKill, viewTask } from './tasks.js';
+import { complete, recordOf, viewTask } from './tasks.js';
 import { taskError, taskResources, tasksOf } from './validation.js';
 
 type Accept = MessageOf<SchedulerMessage, 'scheduler.ACCEPT'>;
@@ -42,6 +45,11 @@ interface Walk extends Context {
 
 export function onAccept(state: MasterState, framework: FrameworkRow, { meta, body, now }: Accept): Effects {
   const { offerIds, operations = [], filters } = body.accept;
+  const count = tasksOf(operations).length;
+  if (count > MAX_TASKS_PER_CALL) {
+    const error = errorBody('INVALID_MESSAGE', `ACCEPT: ${count} tasks; a call may launch ${MAX_TASKS_PER_CALL}.`);
+    return [toScheduler(state, framework, 'ERROR', error, meta.id)];
+  }
   const named = offerIds.map((offerId) => state.offers.get(offerId));
   const wrong = offersError(state, framework, offerIds, named);
   const rows = named.filter((row) => row?.frameworkId === framework.frameworkId) as OfferRow[];
@@ -163,21 +171,6 @@ function taskRowOf(
   });
 }
 
-function recordOf(task: TaskRow): TaskRecord {
-  const { launchId, taskId, name, frameworkId, agentId, labels, killPolicy } = task;
-  return {
-    schemaVersion: REGISTRY_VERSION,
-    launchId,
-    taskId,
-    name,
-    frameworkId,
-    agentId,
-    resources: task.resources.toArray(),
-    ...(labels && { labels }),
-    ...(killPolicy && { killPolicy }),
-  };
-}
-
 /** The registry has the row: only now may the agent hear of it. Rule: REG-3. */
 function onTaskStored(state: MasterState, task: Stored<TaskRow>, cause: string): Effects {
   const framework = state.frameworks.get(task.frameworkId);
@@ -196,7 +189,9 @@ function runTask(
   cause: string,
 ): Effect {
   const { frameworkId, launchId, info } = task;
-  const body = { frameworkId, frameworkInfo: framework.info, task: info as TaskInfo, launchId };
+  // With the role that they are allocated to: what the agent tells of it must be enough for a row. Rule: AGT-8.
+  const allocated = { ...(info as TaskInfo), resources: task.resources.toArray() };
+  const body = { frameworkId, frameworkInfo: framework.info, task: allocated, launchId };
   // From here on the agent has it: what RUN_TASK carried is not kept here.
   task.info = undefined;
   return toAgentOf(task, state, agent, 'RUN_TASK', body, cause);

@@ -49,6 +49,8 @@ export function admitFramework(
     const error = errorBody(code ? 'FRAMEWORK_REMOVED' : 'UNKNOWN_FRAMEWORK');
     return { refused: [toScheduler(state, caller, 'ERROR', error, meta.id)] };
   }
+  // Nobody knows yet whose it is: whoever it is subscribes anew.
+  if (framework.principal === '') return { refused: inviteScheduler(state, framework, now, meta.principal) };
   if (framework.principal !== meta.principal) return { refused: refuse(state, meta, frameworkId, 'WRONG_PRINCIPAL') };
   const admission = admit(framework.link, meta);
   if (admission === 'ok') return { framework };

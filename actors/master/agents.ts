@@ -1,6 +1,6 @@
-/** Agents: admission, registration, return, silence. Rules: AGT-1 to AGT-5, LNK-1. */
+/** Agents: admission, registration, return. Rules: AGT-1, AGT-2, AGT-8, LNK-1, LNK-6. */
 import { sizeError } from '../../protocol/codec.js';
-import { agentIdOf, epochOf, NO_SESSION } from '../../protocol/ids.js';
+import { agentIdOf } from '../../protocol/ids.js';
 import { registryKey, REGISTRY_VERSION, type AgentRecord } from '../../protocol/registry.js';
 import { Resources, resourcesError } from '../../protocol/resources.js';
 import { isTerminal } from '../../protocol/task-state.js';
@@ -10,12 +10,17 @@ import type { AgentMessage, MessageOf, Meta } from '../events.js';
 import { newLink } from '../link.js';
 import { isOldQuestion } from '../member.js';
 import { admitAgent } from './admission.js';
-import { missesTooMany } from './hearing.js';
-import { wantAllocation, withdrawOffers } from './offers.js';
+import { forwardKill } from './kills.js';
+import { differs, readInventory, type Inventory } from './inventory.js';
+import { endInvitation } from './invitations.js';
+import { isOfEarlierTerm } from './earlier-terms.js';
+import { lostLaunches, restoreRows } from './lost-rows.js';
 import { persist, type AgentRow, type MasterState, type TaskRow } from './master-state.js';
-import { beginSession, inviteAgent, toAgent, toAgentOf, toScheduler } from './send.js';
+import { wantAllocation, withdrawOffers } from './offers.js';
+import { beginSession, toAgentOf } from './send.js';
+import { markUnreachable } from './silence.js';
 import { isRemoved, isStored, type Removed, type Stored } from './stored.js';
-import { forwardKill, moveTask, statusByMaster } from './tasks.js';
+import { moveTask, statusByMaster } from './tasks.js';
 
 type Register = MessageOf<AgentMessage, 'agent.REGISTER'>;
 type Reregister = MessageOf<AgentMessage, 'agent.REREGISTER'>;
@@ -51,24 +56,34 @@ export function onRegister(state: MasterState, { meta, body, now }: Register): E
   return admitAndAnswer(state, agentId, { meta, now, agentInfo: body.agentInfo, version: body.version }, 'REGISTERED');
 }
 
-/** A known agent with what it runs. Rule: AGT-2. */
-export function onReregister(state: MasterState, { meta, body, now }: Reregister): Effects {
-  const { agentId, agentInfo, version } = body;
-  const wrong = resourcesError(agentInfo.resources ?? []) ?? sizeError(agentInfo);
+/** A known agent with a digest of what it runs, or with what differs. Rules: AGT-2, AGT-8, LNK-6. */
+export function onReregister(state: MasterState, event: Reregister): Effects {
+  const { meta, body, now } = event;
+  const { agentId, version } = body;
+  const told = body.differing?.agentInfo;
+  const wrong = told === undefined ? undefined : (resourcesError(told.resources ?? []) ?? sizeError(told));
   if (wrong !== undefined) return [log('warn', 'agent refused', { principal: meta.principal, wrong })];
   const agent = state.agents.get(agentId);
   if (agent !== undefined && agent.principal !== meta.principal)
     return [log('warn', 'agent id of another principal', { agentId, principal: meta.principal })];
   if (agent?.state === 'ADMITTING' || (agent !== undefined && isOldQuestion(meta.id, agent.arrivalId))) return NOTHING;
   // Agents of this term are known until it ends; under an id that is still to be minted another would meet it later.
-  if (agent === undefined && (epochOf(agentId) ?? Infinity) >= state.epoch)
+  if (agent === undefined && !isOfEarlierTerm(state, agentId))
     return [log('warn', 'agent id that was never minted', { agentId, principal: meta.principal })];
+  const inventory = readInventory(state, body, meta.epoch);
+  if (inventory === undefined) return [differs(state, body, meta)];
+  const lost = lostLaunches(state, inventory);
+  if (lost.length > 0)
+    return restoreRows(state, agentId, lost, (current, later) => onReregister(current, { ...event, now: later }));
   const effects: Effect[] = [];
-  for (const task of body.tasks) {
-    const row = state.tasks.get(task.launchId);
-    if (row !== undefined && row.agentId === agentId) effects.push(...moveTask(state, row, task.state, now));
+  for (const [launchId, known] of inventory.launches) {
+    const row = state.tasks.get(launchId);
+    if (row?.agentId !== agentId) continue;
+    row.updateWaits = known.updateWaits;
+    effects.push(...moveTask(state, row, known.state, now));
   }
-  return [...effects, ...admitAndAnswer(state, agentId, { meta, now, agentInfo, version }, 'REREGISTERED')];
+  const { agentInfo } = inventory;
+  return [...effects, ...admitAndAnswer(state, agentId, { meta, now, agentInfo, version, inventory }, 'REREGISTERED')];
 }
 
 interface Arrival {
@@ -76,6 +91,7 @@ interface Arrival {
   readonly now: number;
   readonly agentInfo: AgentInfo;
   readonly version: string;
+  readonly inventory?: Inventory;
 }
 
 /** Stores the agent's record if it says something new, then answers. Rules: AGT-1, REG-3. */
@@ -92,6 +108,8 @@ function admitAndAnswer(
   if (agent === undefined) {
     agent = newAgentRow(agentId, meta.principal, agentInfo);
     state.agents.set(agentId, agent);
+    // The registry may have lost its row alone.
+    for (const task of state.tasks.values()) if (task.agentId === agentId) agent.tasks.set(task.launchId, task);
     const before = state.agentsByPrincipal.get(meta.principal);
     state.agentsByPrincipal.set(meta.principal, agent);
     if (before !== undefined) replaced = markUnreachable(state, before, arrival.now);
@@ -112,8 +130,13 @@ function admitAndAnswer(
 }
 
 /** Begins the session and says what the registry has for the agent; from here on it gets offers. Rules: AGT-2, LCH-2, LCH-3. */
-function welcome(state: MasterState, agent: Stored<AgentRow>, { meta, now }: Arrival, answer: string): Effects {
-  const effects: Effect[] = [];
+function welcome(
+  state: MasterState,
+  agent: Stored<AgentRow>,
+  { meta, now, inventory }: Arrival,
+  answer: string,
+): Effects {
+  const effects: Effect[] = [...endInvitation(state, agent.agentId, now)];
   beginSession(state, agent);
   const heartbeatIntervalMs = state.config.timings.heartbeatIntervalMs;
   const { agentId } = agent;
@@ -123,7 +146,7 @@ function welcome(state: MasterState, agent: Stored<AgentRow>, { meta, now }: Arr
     // Not those whose deletion is on its way: their end is acknowledged, and asked for again it could only be told otherwise.
     const launches = [...agent.tasks.values()]
       .filter(isStored)
-      .filter((task) => !task.deleting)
+      .filter((task) => !task.deleting && inventory?.launches.has(task.launchId) !== true)
       .map(launchRef);
     effects.push(toAgentOf(agent, state, agent, 'REREGISTERED', { agentId, heartbeatIntervalMs, launches }, meta.id));
   }
@@ -135,8 +158,12 @@ function welcome(state: MasterState, agent: Stored<AgentRow>, { meta, now }: Arr
   agent.state = 'REGISTERED';
   agent.unreachableAtMs = undefined;
   const removed = new Set<Removed>();
+  for (const { frameworkId } of inventory?.told.values() ?? []) {
+    const framework = state.completedFrameworks.get(frameworkId);
+    if (framework !== undefined && isRemoved(framework)) removed.add(framework);
+  }
   for (const task of agent.tasks.values()) {
-    if (task.killRequested !== undefined) effects.push(...forwardKill(state, task));
+    effects.push(...forwardKill(state, task));
     const framework = state.frameworks.get(task.frameworkId);
     // Before the removal is stored it may still not come to be; once it is, the agents that are there are told.
     if (framework !== undefined && isRemoved(framework)) {
@@ -181,49 +208,4 @@ export function onPong(state: MasterState, event: MessageOf<AgentMessage, 'agent
 export function onUnregister(state: MasterState, event: MessageOf<AgentMessage, 'agent.UNREGISTER'>): Effects {
   const admitted = admitAgent(state, event.meta, event.body.agentId, event.now);
   return 'refused' in admitted ? admitted.refused : markUnreachable(state, admitted.agent, event.now);
-}
-
-/** Pings each agent; one that has been silent too long is unreachable. It kills nothing. Rule: AGT-3. */
-export function heartbeatAgents(state: MasterState, now: number): Effects {
-  const effects: Effect[] = [];
-  for (const agent of state.agents.values()) {
-    if (agent.state !== 'REGISTERED' && agent.state !== 'RECOVERED') continue;
-    // One that died with the last leader never comes: its tasks are not to wait for it for ever.
-    if (missesTooMany(state, agent, now)) effects.push(...markUnreachable(state, agent, now));
-    else if (agent.state === 'RECOVERED') effects.push(...inviteAgent(state, agent, now));
-    else effects.push(toAgent(state, agent, 'PING', {}));
-  }
-  return effects;
-}
-
-function markUnreachable(state: MasterState, agent: AgentRow, now: number): Effects {
-  const before = agent.state;
-  agent.state = 'UNREACHABLE';
-  if (before !== 'REGISTERED' && before !== 'RECOVERED') return NOTHING;
-  // If it speaks on, it is asked to register: what it says counts once both sides know that it is back.
-  agent.link.session = NO_SESSION;
-  agent.unreachableAtMs = now;
-  state.allocator.setAgentActive(agent.agentId, false);
-  const effects: Effect[] = [log('warn', 'agent unreachable', { agentId: agent.agentId })];
-  effects.push(...withdrawOffers(state, agent.offers.values(), now));
-  const told = new Set<string>();
-  for (const task of agent.tasks.values()) {
-    told.add(task.frameworkId);
-    if (isTerminal(task.state)) continue;
-    task.state = 'TASK_UNREACHABLE';
-    effects.push(
-      ...statusByMaster(state, task, 'TASK_UNREACHABLE', 'REASON_AGENT_REMOVED', 'The agent does not answer.', now),
-    );
-  }
-  for (const frameworkId of told) {
-    const framework = state.frameworks.get(frameworkId);
-    if (framework?.connected === true)
-      effects.push(toScheduler(state, framework, 'FAILURE', { failure: { agentId: agent.agentId } }));
-  }
-  return effects;
-}
-
-/** A new leader asks those it knows to come. Rule: LNK-1. */
-export function inviteAgents(state: MasterState, now: number): Effects {
-  return [...state.agents.values()].flatMap((agent) => inviteAgent(state, agent, now));
 }

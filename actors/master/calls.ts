@@ -4,15 +4,18 @@ import { log, NOTHING, reply, type Effect, type Effects } from '../effect.js';
 import type { AgentMessage, InvalidMessage, MessageOf, SchedulerMessage, Stamp } from '../events.js';
 import { onAccept } from './accept.js';
 import { admitFramework, refuse } from './admission.js';
-import { heartbeatAgents, onPong, onRegister, onReregister, onUnregister } from './agents.js';
+import { onPong, onRegister, onReregister, onUnregister } from './agents.js';
 import { onRaiseDue, onStaleEpoch } from './doubt.js';
 import { heartbeatFrameworks, onFailoverDue, onSubscribe, teardown } from './frameworks.js';
+import { sendInvitations } from './invitations.js';
+import { onKill } from './kills.js';
 import { probe, renewLease, retryClaim, sendLoopback } from './leadership.js';
 import type { FrameworkRow, MasterState } from './master-state.js';
 import { allocate, onDecline, onOfferDue, onRevive, onSuppress } from './offers.js';
 import { toScheduler } from './send.js';
+import { heartbeatAgents, markSilent } from './silence.js';
 import { WITNESS } from './stored.js';
-import { onAcknowledge, onKill, onReconcile, onStatusUpdate } from './tasks.js';
+import { onAcknowledge, onReconcile, onStatusUpdate } from './tasks.js';
 import { unreachable } from '../invariant.js';
 
 /** A call of a framework with a session. */
@@ -133,6 +136,10 @@ function onDue(state: MasterState, key: string, now: number): Effects {
     case 'heartbeat':
       state.deadlines.set('heartbeat', now + state.config.timings.heartbeatIntervalMs);
       return [...heartbeatAgents(state, now), ...heartbeatFrameworks(state, now)];
+    case 'invitations':
+      return sendInvitations(state, now);
+    case 'silent':
+      return markSilent(state, now);
     case 'allocate':
       return allocate(state, now);
     case 'offer':

@@ -17,6 +17,9 @@ import { isRemoved, isStored, type Removed, type Stored } from './stored.js';
 
 type Subscribe = MessageOf<SchedulerMessage, 'scheduler.SUBSCRIBE'>;
 
+/** Longest failover timeout: what Mesos can hold of seconds, 292 years. */
+const MAX_FAILOVER_SECONDS = 9_223_372_036;
+
 /** Removed frameworks that are remembered, so that their ids are not used again. */
 const MAX_COMPLETED = 50;
 
@@ -45,7 +48,7 @@ export function newFrameworkRow(frameworkId: string, principal: string, info: Fr
   };
 }
 
-const recordOf = (framework: FrameworkRow): FrameworkRecord => ({
+export const recordOf = (framework: FrameworkRow): FrameworkRecord => ({
   schemaVersion: REGISTRY_VERSION,
   frameworkId: framework.frameworkId,
   principal: framework.principal,
@@ -65,7 +68,8 @@ function infoError(info: FrameworkInfo, principal: string): string | undefined {
     if (wrong !== undefined) return `role ${role}: ${wrong}`;
   }
   const timeout = info.failoverTimeout ?? 0;
-  if (!Number.isFinite(timeout) || timeout < 0) return 'failoverTimeout must be a finite number of seconds';
+  if (!(timeout >= 0 && timeout <= MAX_FAILOVER_SECONDS))
+    return `failoverTimeout must be from 0 to ${MAX_FAILOVER_SECONDS} seconds`;
   return sizeError(info);
 }
 
@@ -78,7 +82,7 @@ export function onSubscribe(state: MasterState, { meta, body, now }: Subscribe):
   if (named !== undefined && state.completedFrameworks.has(named))
     return refuse(state, meta, named, 'FRAMEWORK_REMOVED');
   const known = named === undefined ? askedBefore(state, meta) : state.frameworks.get(named);
-  if (known !== undefined && known.principal !== meta.principal)
+  if (known !== undefined && known.principal !== '' && known.principal !== meta.principal)
     return refuse(state, meta, known.frameworkId, 'WRONG_PRINCIPAL');
   // Until its removal is stored it may still not come to be: silence, and the scheduler asks again.
   if (known?.removed === true)
@@ -93,6 +97,7 @@ export function onSubscribe(state: MasterState, { meta, body, now }: Subscribe):
     state.frameworks.set(frameworkId, framework);
     state.allocator.addFramework(frameworkId, framework.info, suppressedRoles ?? []);
   }
+  framework.principal = meta.principal;
   framework.arrivalId = meta.id;
   framework.asker ??= askerOf(meta.id);
   const arrival = { meta, now, suppressed: suppressedRoles ?? [] };
@@ -176,7 +181,8 @@ function welcome(
 export function heartbeatFrameworks(state: MasterState, now: number): Effects {
   const effects: Effect[] = [];
   for (const framework of state.frameworks.values()) {
-    if (framework.recovered && !framework.removed) effects.push(...inviteScheduler(state, framework, now));
+    if (framework.recovered && !framework.removed && framework.principal !== '')
+      effects.push(...inviteScheduler(state, framework, now));
     if (!framework.connected) continue;
     if (missesTooMany(state, framework, now)) disconnect(state, framework, now);
     else effects.push(toScheduler(state, framework, 'HEARTBEAT', {}));
@@ -191,6 +197,10 @@ function disconnect(state: MasterState, framework: FrameworkRow, now: number): v
   discardOffers(state, framework.offers.values(), now);
   awaitReturn(state, framework, now);
 }
+
+/** How long after a takeover a scheduler that lives must have noticed it. */
+export const returnGraceMs = ({ config: { timings } }: MasterState): number =>
+  timings.heartbeatIntervalMs * (timings.missedHeartbeats + 2);
 
 /** A framework that is not there has its failover timeout to come back. Stored timers start anew at takeover. Rule: FRW-4. */
 export function awaitReturn(state: MasterState, framework: FrameworkRow, now: number, graceMs = 0): void {

@@ -13,6 +13,7 @@ import type { Link } from '../link.js';
 import type { ActorState } from '../perform.js';
 import type { Allocator } from './allocator/allocator.js';
 import { isWallKey } from './hearing.js';
+import { newInvitations, type Invitations } from './invitations.js';
 import type { Removed, Witness } from './stored.js';
 
 export interface MasterConfig {
@@ -55,7 +56,8 @@ export interface AgentRow extends Peer {
 
 export interface FrameworkRow extends Peer {
   readonly frameworkId: string;
-  readonly principal: string;
+  /** `''` while nobody knows whose it is: the registry lost its row. Rule: AGT-8. */
+  principal: string;
   info: FrameworkInfo;
   /** Whether its scheduler is there and answers. */
   connected: boolean;
@@ -99,13 +101,23 @@ export interface TaskRow {
   /** The last status forwarded, and its uuid in hexadecimal: what an acknowledgement must name. */
   status: TaskStatus | undefined;
   statusUuid: string | undefined;
+  /** Whether its agent has an update of it that was not acknowledged when it came back. */
+  updateWaits: boolean;
   /** Whether the scheduler has acknowledged that status. */
   acknowledged: boolean;
   /** Whether its resources went back already: they do when the latest state is terminal. */
   recovered: boolean;
-  killRequested: { readonly killPolicy?: KillPolicy | undefined; readonly cause?: string | undefined } | undefined;
+  /** A kill that was asked for. Rule: KIL-1. */
+  kill: KillRow | undefined;
   /** Its deletion is on its way to the registry. */
   deleting: boolean;
+}
+
+export interface KillRow {
+  readonly killPolicy: KillPolicy | undefined;
+  readonly cause: string | undefined;
+  /** Whether the registry has it: only then is it passed on. */
+  stored: boolean;
 }
 
 /** A task of which nothing has been heard yet. */
@@ -120,9 +132,10 @@ export const newTaskRow = (
   state: 'TASK_STAGING',
   status: undefined,
   statusUuid: undefined,
+  updateWaits: false,
   acknowledged: false,
   recovered: false,
-  killRequested: undefined,
+  kill: undefined,
   deleting: false,
 });
 
@@ -219,7 +232,16 @@ export interface MasterState extends ActorState {
   readonly frameworks: Map<string, FrameworkRow>;
   readonly tasks: Map<string, TaskRow>;
   readonly offers: Map<string, OfferRow>;
+  readonly invitations: Invitations;
+  /** Whether so many agents are silent that none is marked as unreachable. Rule: AGT-7. */
+  isSilenceWide: boolean;
+  /** When the next one may be. */
+  markAgainAtMs: number;
+  /** Launches of earlier terms whose end was acknowledged in this one. Rule: AGT-8. */
+  readonly endedLaunches: Set<string>;
   readonly completedTasks: Task[];
+  /** How many tasks have ended in this term, those that are forgotten too. */
+  completedCount: number;
   readonly completedFrameworks: Map<string, FrameworkRow>;
   readonly counters: { agent: number; framework: number; offer: number; launch: number; session: number };
 }
@@ -266,7 +288,12 @@ export function newMasterState(config: MasterConfig): MasterState {
     frameworks: new Map(),
     tasks: new Map(),
     offers: new Map(),
+    invitations: newInvitations(),
+    isSilenceWide: false,
+    markAgainAtMs: 0,
+    endedLaunches: new Set(),
     completedTasks: [],
+    completedCount: 0,
     completedFrameworks: new Map(),
     counters: { agent: 0, framework: 0, offer: 0, launch: 0, session: 0 },
   };

@@ -1,5 +1,7 @@
 /** Offers: made from grants, declined, rescinded, expired, suppressed, revived. Rules: OFR-1 to OFR-5, ALC-1 to ALC-4. */
+import { encodeValue } from '../../protocol/codec.js';
 import { offerIdOf } from '../../protocol/ids.js';
+import { MAX_MESSAGE_BYTES } from '../../protocol/limits.js';
 import type { Filters, Offer } from '../../protocol/offer.js';
 import { NOTHING, type Effect, type Effects } from '../effect.js';
 import type { MessageOf, SchedulerMessage } from '../events.js';
@@ -17,7 +19,10 @@ export const wantAllocation = (state: MasterState, now: number): void => state.d
 export const gatherAllocation = (state: MasterState, now: number): void =>
   state.deadlines.setEarliest('allocate', now + state.config.timings.offerGatherMs);
 
-/** Runs the allocator and offers what it grants, one OFFERS a framework. Rule: ALC-2. */
+/** Most bytes of offers in one OFFERS, so that with its envelope it is one message. Rule: LNK-5. */
+const MAX_OFFERS_BYTES = MAX_MESSAGE_BYTES / 2;
+
+/** Runs the allocator and offers what it grants, one OFFERS a framework, or as many as its offers fill. Rule: ALC-2. */
 export function allocate(state: MasterState, now: number): Effects {
   const byFramework = new Map<FrameworkRow, Offer[]>();
   for (const grant of state.allocator.allocate(now)) {
@@ -33,7 +38,25 @@ export function allocate(state: MasterState, now: number): Effects {
   }
   const next = state.allocator.nextAllocationMs(now);
   if (next !== undefined) state.deadlines.setEarliest('allocate', next);
-  return [...byFramework].map(([framework, offers]) => toScheduler(state, framework, 'OFFERS', { offers: { offers } }));
+  return [...byFramework].flatMap(([framework, all]) =>
+    inMessages(all).map((offers) => toScheduler(state, framework, 'OFFERS', { offers: { offers } })),
+  );
+}
+
+/** Parts of a list of offers that each fit into a message. */
+function inMessages(offers: readonly Offer[]): Offer[][] {
+  const messages: Offer[][] = [];
+  let room = 0;
+  for (const offer of offers) {
+    const { length } = encodeValue(offer);
+    if (length > room) {
+      messages.push([]);
+      room = MAX_OFFERS_BYTES;
+    }
+    messages.at(-1)?.push(offer);
+    room -= length;
+  }
+  return messages;
 }
 
 function makeOffer(

@@ -3,9 +3,11 @@ import { registryRecord, type AgentRecord, type FrameworkRecord, type TaskRecord
 import { Resources } from '../../protocol/resources.js';
 import { log, type Effects } from '../effect.js';
 import type { Stamp } from '../events.js';
-import { inviteAgents, newAgentRow } from './agents.js';
-import { awaitReturn, newFrameworkRow, removeIfDone } from './frameworks.js';
+import { newAgentRow } from './agents.js';
+import { awaitReturn, newFrameworkRow, removeIfDone, returnGraceMs } from './frameworks.js';
+import { inviteAgents } from './invitations.js';
 import { announce } from './leadership.js';
+import { addLostFramework } from './lost-rows.js';
 import { newTaskRow, type MasterState } from './master-state.js';
 import { WITNESS } from './stored.js';
 
@@ -48,25 +50,13 @@ function recoverFramework(state: MasterState, record: FrameworkRecord, now: numb
   if (row.removed) return;
   // 1. A leader dies. 2. The word of the new one is lost on its way to a scheduler that tolerates no absence. 3. Its tasks
   // would be killed before it can have noticed: so its time begins when it must have.
-  const { heartbeatIntervalMs, missedHeartbeats } = state.config.timings;
-  awaitReturn(state, row, now, heartbeatIntervalMs * (missedHeartbeats + 2));
+  awaitReturn(state, row, now, returnGraceMs(state));
 }
 
-/** A task of an agent or framework that the registry lacks is given rows of them, so that its end can still be told. */
+/** A task whose framework the registry lost is kept alive for it. Rule: AGT-8. */
 function recoverTask(state: MasterState, record: TaskRecord, now: number): void {
   const { launchId, taskId, frameworkId, agentId } = record;
-  if (!state.frameworks.has(frameworkId))
-    recoverFramework(
-      state,
-      {
-        schemaVersion: record.schemaVersion,
-        frameworkId,
-        principal: '-',
-        frameworkInfo: { user: '', name: '?' },
-        removed: true,
-      },
-      now,
-    );
+  const framework = state.frameworks.get(frameworkId) ?? addLostFramework(state, frameworkId, now, WITNESS);
   const row = newTaskRow({
     launchId,
     taskId,
@@ -79,7 +69,8 @@ function recoverTask(state: MasterState, record: TaskRecord, now: number): void 
     info: undefined,
   });
   WITNESS.stored(row);
+  if (record.kill !== undefined) row.kill = { killPolicy: record.kill.killPolicy, cause: undefined, stored: true };
   state.tasks.set(launchId, row);
-  state.frameworks.get(frameworkId)?.tasks.set(taskId, row);
+  framework.tasks.set(taskId, row);
   state.agents.get(agentId)?.tasks.set(launchId, row);
 }

@@ -110,8 +110,13 @@ export function inviteAgent(state: MasterState, agent: AgentRow, now: number): E
 }
 
 /** Asks a scheduler to subscribe again. Rule: LNK-1. */
-export function inviteScheduler(state: MasterState, framework: FrameworkRow, now: number): Effects {
+export function inviteScheduler(
+  state: MasterState,
+  framework: FrameworkRow,
+  now: number,
+  principal = framework.principal,
+): Effects {
   if (now - framework.invitedAtMs < INVITE_INTERVAL_MS) return NOTHING;
   framework.invitedAtMs = now;
-  return [toScheduler(state, { ...framework, link: { session: NO_SESSION } }, 'INVITE', {})];
+  return [toScheduler(state, { ...framework, principal, link: { session: NO_SESSION } }, 'INVITE', {})];
 }

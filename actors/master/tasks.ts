@@ -1,6 +1,6 @@
-/** Task life in the master: statuses, acknowledgements, kills, reconciliation, ends. Rules: UPD-1 to UPD-6, KIL-1, REC-1. */
+/** Task life in the master: statuses, acknowledgements, reconciliation, ends. Rules: UPD-1 to UPD-6, REC-1. */
 import { epochOf, hex } from '../../protocol/ids.js';
-import { registryKey } from '../../protocol/registry.js';
+import { registryKey, REGISTRY_VERSION, type TaskRecord } from '../../protocol/registry.js';
 import type { StatusReason, Task, TaskState, TaskStatus } from '../../protocol/task.js';
 import { isLegalMove, isTerminal } from '../../protocol/task-state.js';
 import { log, NOTHING, type Effect, type Effects } from '../effect.js';
@@ -9,7 +9,8 @@ import { admitAgent } from './admission.js';
 import { persist, type AgentRow, type FrameworkRow, type MasterState, type TaskRow } from './master-state.js';
 import { gatherAllocation } from './offers.js';
 import { removeIfDone } from './frameworks.js';
-import { toAgent, toAgentOf, toScheduler } from './send.js';
+import { isOfEarlierTerm, mayStillCome, rememberEnd } from './earlier-terms.js';
+import { toAgentOf, toScheduler } from './send.js';
 import { settledByState, settledWithoutRow, type Settled } from './stored.js';
 
 /** Ended tasks that are kept for people to look at. */
@@ -77,6 +78,9 @@ export function onStatusUpdate(state: MasterState, event: MessageOf<AgentMessage
   // 1. A framework is to be removed, and the write is on its way. 2. An update is acknowledged in its name. 3. The leader
   // dies, and the write with it: the framework lives on under the next one and is never told. So wait for the write.
   if (framework?.removed === true && !framework.removalStored) return NOTHING;
+  // The registry may have lost it: its scheduler, which is on its way, must hear this.
+  if (framework === undefined && !state.completedFrameworks.has(frameworkId) && mayStillCome(state, frameworkId, now))
+    return NOTHING;
   if (framework === undefined || framework.removed)
     return task === undefined
       ? acknowledgeToAgent(settledWithoutRow(state, launchId), state, body.agentId, { frameworkId, status })
@@ -100,6 +104,7 @@ export function onAcknowledge(
   if (task !== undefined && task.frameworkId !== frameworkId) return NOTHING;
   if (task === undefined) {
     // No row: its deletion is stored, and the agent asks again only because our word to it was lost.
+    if (launchId !== undefined) rememberEnd(state, launchId);
     const settled = settledWithoutRow(state, launchId);
     return acknowledgeToAgent(settled, state, agentId, { frameworkId, status: { taskId, uuid, launchId } }, meta.id);
   }
@@ -165,6 +170,7 @@ function endTask(state: MasterState, task: TaskRow, cause?: string): Effects {
 function forgetTask(state: MasterState, task: TaskRow): void {
   if (!task.recovered) state.allocator.recover(task.frameworkId, task.agentId, task.resources);
   task.recovered = true;
+  rememberEnd(state, task.launchId);
   state.tasks.delete(task.launchId);
   state.agents.get(task.agentId)?.tasks.delete(task.launchId);
   const framework = state.frameworks.get(task.frameworkId);
@@ -175,8 +181,26 @@ function forgetTask(state: MasterState, task: TaskRow): void {
 /** Keeps an ended task for people. */
 export function complete(state: MasterState, view: Task): void {
   state.completedTasks.push(view);
+  state.completedCount += 1;
   if (state.completedTasks.length > MAX_COMPLETED * 1.25)
     state.completedTasks.splice(0, state.completedTasks.length - MAX_COMPLETED);
+}
+
+/** What the registry keeps of a task. */
+export function recordOf(task: TaskRow): TaskRecord {
+  const { launchId, taskId, name, frameworkId, agentId, labels, killPolicy, kill } = task;
+  return {
+    schemaVersion: REGISTRY_VERSION,
+    launchId,
+    taskId,
+    name,
+    frameworkId,
+    agentId,
+    resources: task.resources.toArray(),
+    ...(labels && { labels }),
+    ...(killPolicy && { killPolicy }),
+    ...(kill && { kill: { ...(kill.killPolicy && { killPolicy: kill.killPolicy }) } }),
+  };
 }
 
 /** A task as Mesos v1 shows it. */
@@ -195,39 +219,6 @@ export function viewTask(task: TaskRow): Task {
     ...(killPolicy && { killPolicy }),
     ...(status && { statuses: [status], statusUpdateState: status.state }),
   };
-}
-
-/** Asks the agent to kill; an unreliable word, so schedulers repeat it, and a returning agent hears it again. Rule: KIL-1. */
-export function onKill(
-  state: MasterState,
-  framework: FrameworkRow,
-  { meta, body, now }: MessageOf<SchedulerMessage, 'scheduler.KILL'>,
-): Effects {
-  const { taskId, agentId, killPolicy } = body.kill;
-  const task = framework.tasks.get(taskId);
-  if (task === undefined) return reconcileOne(state, framework, taskId, agentId, now, isAnyAway(state));
-  if (agentId !== undefined && agentId !== task.agentId) return NOTHING;
-  return requestKill(state, task, killPolicy, meta.id);
-}
-
-export function requestKill(
-  state: MasterState,
-  task: TaskRow,
-  killPolicy: TaskRow['killPolicy'],
-  cause: string,
-): Effects {
-  task.killRequested = { killPolicy, cause };
-  return forwardKill(state, task);
-}
-
-/** Tells the agent of a kill that was asked for. Not before the row is stored: the agent must not hear of it first. */
-export function forwardKill(state: MasterState, task: TaskRow): Effects {
-  const agent = state.agents.get(task.agentId);
-  if (task.killRequested === undefined || agent?.state !== 'REGISTERED' || !task.stored) return NOTHING;
-  const { frameworkId, taskId, launchId, killRequested } = task;
-  const killPolicy = killRequested.killPolicy ?? task.killPolicy;
-  const body = { frameworkId, taskId, launchId, ...(killPolicy && { killPolicy }) };
-  return [toAgent(state, agent, 'KILL_TASK', body, killRequested.cause)];
 }
 
 /** Explicit for the tasks named, else implicit for all that are known. Silence means "ask again". Rule: REC-1. */
@@ -254,6 +245,8 @@ export function onReconcile(
 function stateToTell(task: TaskRow, epoch: number, isUnreachable: boolean): TaskState | undefined {
   const forwarded = task.status?.state;
   if (forwarded !== undefined && isTerminal(forwarded)) return forwarded;
+  // The agent's own word is on its way, and comes before whatever its list says.
+  if (forwarded === undefined && task.updateWaits && !isUnreachable) return undefined;
   if (isUnreachable) return isTerminal(task.state) ? undefined : 'TASK_UNREACHABLE';
   if (forwarded !== undefined) return forwarded;
   // STAGING of an earlier term says only that nothing was heard in this one: its end may have been told before.
@@ -261,7 +254,7 @@ function stateToTell(task: TaskRow, epoch: number, isUnreachable: boolean): Task
   return isTerminal(task.state) ? undefined : task.state;
 }
 
-function reconcileKnown(state: MasterState, task: TaskRow, now: number): Effects {
+export function reconcileKnown(state: MasterState, task: TaskRow, now: number): Effects {
   const agent = state.agents.get(task.agentId);
   // Until its agent is back in this term, the registry alone cannot tell. Rule: LCH-3.
   if (!task.stored || isAway(agent)) return NOTHING;
@@ -273,10 +266,10 @@ function reconcileKnown(state: MasterState, task: TaskRow, now: number): Effects
 const isAway = (agent: AgentRow | undefined): boolean => agent?.state === 'RECOVERED' || agent?.state === 'ADMITTING';
 
 /** Whether any agent has still to come in this term: what nobody knows may be on it. Asked once a call. */
-const isAnyAway = (state: MasterState): boolean => [...state.agents.values()].some(isAway);
+export const isAnyAway = (state: MasterState): boolean => [...state.agents.values()].some(isAway);
 
 /** The table of Mesos: the first row that matches answers. */
-function reconcileOne(
+export function reconcileOne(
   state: MasterState,
   framework: FrameworkRow,
   taskId: string,
@@ -288,6 +281,9 @@ function reconcileOne(
   if (task !== undefined) return reconcileKnown(state, task, now);
   const agent = agentId === undefined ? undefined : state.agents.get(agentId);
   if (agentId === undefined ? anyAway : isAway(agent)) return NOTHING;
+  // Nor of an agent that the registry may have lost.
+  if (agent === undefined && isOfEarlierTerm(state, agentId ?? framework.frameworkId))
+    if (mayStillCome(state, framework.frameworkId, now)) return NOTHING;
   const answer: TaskState =
     agent === undefined ? 'TASK_UNKNOWN' : agent.state === 'UNREACHABLE' ? 'TASK_UNREACHABLE' : 'TASK_GONE';
   const status: TaskStatus = {

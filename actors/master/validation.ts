@@ -43,6 +43,7 @@ const CHECKS: readonly TaskCheck[] = [
   // Accepted in silence they would be a promise that nobody keeps.
   (task) => (task.healthCheck === undefined && task.check === undefined ? undefined : 'checks are not supported yet'),
   (task) => (task.limits === undefined ? undefined : 'limits are not supported yet'),
+  (task) => (task.unreachableAfterSeconds === undefined ? undefined : 'unreachableAfterSeconds is not supported yet'),
   (task, { remaining, role }) => {
     const wanted = taskResources(task, role);
     return remaining.contains(wanted)

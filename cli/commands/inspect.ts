@@ -38,10 +38,10 @@ export function inspectCommand(program: Command): void {
 }
 
 async function find(client: OperatorClient, id: string): Promise<InspectJson['found']> {
-  const [{ getAgents }, { getFrameworks }, { getOffers }, tasks] = await Promise.all([
-    client.ask('GET_AGENTS', {}),
-    client.ask('GET_FRAMEWORKS', {}),
-    client.ask('GET_OFFERS', {}),
+  const [{ agents }, { frameworks: live, completedFrameworks }, { offers }, tasks] = await Promise.all([
+    client.askAll('GET_AGENTS'),
+    client.askAll('GET_FRAMEWORKS'),
+    client.askAll('GET_OFFERS'),
     tasksNamed(client, id),
   ]);
   const row = (kind: InspectJson['found'][number]['kind'], own: string | undefined, value: unknown) => ({
@@ -49,15 +49,15 @@ async function find(client: OperatorClient, id: string): Promise<InspectJson['fo
     id: own ?? '',
     value: plain(value) as Record<string, unknown>,
   });
-  const frameworks = [...getFrameworks.frameworks, ...getFrameworks.completedFrameworks];
+  const frameworks = [...live, ...completedFrameworks];
   return [
     ...tasks.map((task) => row('task', task.taskId, task)),
-    ...getAgents.agents
+    ...agents
       .filter(({ agentInfo, principal }) => agentInfo.id === id || principal === id)
       .map((agent) => row('agent', agent.agentInfo.id, agent)),
     ...frameworks
       .filter(({ frameworkInfo }) => frameworkInfo.id === id)
       .map((framework) => row('framework', framework.frameworkInfo.id, framework)),
-    ...getOffers.offers.filter((offer) => offer.id === id).map((offer) => row('offer', offer.id, offer)),
+    ...offers.filter((offer) => offer.id === id).map((offer) => row('offer', offer.id, offer)),
   ];
 }

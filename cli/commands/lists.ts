@@ -30,7 +30,7 @@ export function psCommand(program: Command): void {
     asOperator(options, async ({ client }) => {
       const completed = options.all === true;
       const asked = { completed, ...(options.framework !== undefined && { frameworkId: options.framework }) };
-      const [{ getTasks }, names] = await Promise.all([client.ask('GET_TASKS', { getTasks: asked }), namesOf(client)]);
+      const [getTasks, names] = await Promise.all([client.askAll('GET_TASKS', asked), namesOf(client)]);
       if (options.json === true) {
         const rows = (tasks: readonly Task[]) => tasks.map((task) => taskRow(task, names));
         return sayJson({ tasks: rows(getTasks.tasks), completed: rows(getTasks.completedTasks) });
@@ -73,7 +73,7 @@ export function agentsCommand(program: Command): void {
     .addHelpText('after', '\nExamples:\n  tepui agents\n  tepui agents --json | jq .agents[].total.cpus');
   online<Common>(command, (_args, options) =>
     asOperator(options, async ({ client }) => {
-      const { agents } = (await client.ask('GET_AGENTS', {})).getAgents;
+      const { agents } = await client.askAll('GET_AGENTS');
       if (options.json === true) return sayJson({ agents: agents.map(agentRow) });
       if (agents.length === 0) return say('No agents.');
       say(agentsTable(agents, paint()));
@@ -115,7 +115,7 @@ export function frameworksCommand(program: Command): void {
     .addHelpText('after', '\nExamples:\n  tepui frameworks\n  tepui frameworks -a');
   online<FrameworksOptions>(command, (_args, options) =>
     asOperator(options, async ({ client }) => {
-      const { frameworks, completedFrameworks } = (await client.ask('GET_FRAMEWORKS', {})).getFrameworks;
+      const { frameworks, completedFrameworks } = await client.askAll('GET_FRAMEWORKS');
       const completed = options.all === true ? completedFrameworks : [];
       if (options.json === true)
         return sayJson({
@@ -160,10 +160,10 @@ export function offersCommand(program: Command): void {
     .addHelpText('after', '\nExamples:\n  tepui offers\n  tepui offers --json');
   online<Common>(command, (_args, options) =>
     asOperator(options, async ({ client }) => {
-      const [{ getOffers }, names] = await Promise.all([client.ask('GET_OFFERS', {}), namesOf(client)]);
-      if (options.json === true) return sayJson({ offers: getOffers.offers.map((offer) => offerRow(offer, names)) });
-      if (getOffers.offers.length === 0) return say('No offers are out.');
-      const rows = getOffers.offers.map((offer) => [
+      const [{ offers }, names] = await Promise.all([client.askAll('GET_OFFERS'), namesOf(client)]);
+      if (options.json === true) return sayJson({ offers: offers.map((offer) => offerRow(offer, names)) });
+      if (offers.length === 0) return say('No offers are out.');
+      const rows = offers.map((offer) => [
         offer.id,
         names.agents.get(offer.agentId) ?? offer.agentId,
         offer.frameworkId,

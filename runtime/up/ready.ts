@@ -36,13 +36,11 @@ export async function untilReady(
     check();
     const leader = await client.leader(ASK_MS);
     if (leader !== undefined) {
-      const known = await client.ask('GET_AGENTS', {}, ASK_MS).catch((error: unknown) => {
+      const known = await client.askAll('GET_AGENTS', {}, ASK_MS).catch((error: unknown) => {
         if (error instanceof RequestFailed && error.retryable) return undefined;
         throw error;
       });
-      const active = (known?.getAgents.agents ?? []).filter(
-        (agent) => agent.active && agents.includes(agent.principal),
-      );
+      const active = (known?.agents ?? []).filter((agent) => agent.active && agents.includes(agent.principal));
       if (active.length === agents.length) return { leader: leader.name, epoch: leader.epoch, agents: active };
       const there = active.map(({ principal }) => principal);
       missing = `${leader.name} leads, but not all agents have registered: ${agents.filter((name) => !there.includes(name)).join(', ')} missing`;

@@ -1,4 +1,6 @@
 import test from 'ava';
+import type { AgentMessageBody } from '../../protocol/agent-api.js';
+import { bucketDigests, digestOf, stateByte, valueDigest } from '../../protocol/digest.js';
 import { hex } from '../../protocol/ids.js';
 import type { Effect } from '../../actors/effect.js';
 import type { TaskStatus } from '../../protocol/task.js';
@@ -46,11 +48,11 @@ test('AGT-1: it remembers its id and the epoch before it goes on', (t) => {
   t.deepEqual(published(kit.pass(2_000)), []);
 });
 
-test('AGT-2: a known agent says what it runs: every launch whose end is not acknowledged', (t) => {
+test('AGT-2 LNK-6: a known agent says what it runs: a digest of every launch whose end is not acknowledged', (t) => {
   const kit = new AgentKit({ records });
   const [question] = published(kit.send({ type: 'START' }));
   t.is(question?.message, 'REREGISTER');
-  t.like(question?.body as object, { agentId: AGENT_ID, tasks: [] });
+  t.like(question?.body as object, { agentId: AGENT_ID, states: new Uint8Array() });
   kit.answer([]);
   kit.run('L1', 't1');
   kit.run('L2', 't2');
@@ -60,10 +62,10 @@ test('AGT-2: a known agent says what it runs: every launch whose end is not ackn
   kit.acknowledge(ended as TaskStatus);
   const again = published(kit.send({ type: 'RECONNECTED' }), 'REREGISTER');
   t.is(again.length, 1);
-  t.deepEqual((again[0]?.body as { tasks: unknown }).tasks, [
-    { frameworkId: '5-0001', taskId: 't1', launchId: 'L1', state: 'TASK_STAGING' },
-    { frameworkId: '5-0001', taskId: 't2', launchId: 'L2', state: 'TASK_FINISHED' },
-  ]);
+  const said = again[0]?.body as AgentMessageBody<'REREGISTER'>;
+  t.deepEqual(said.digest, { launches: digestOf(['L2', 'L1']), info: valueDigest({ hostname: 'h' }) });
+  t.deepEqual([...said.states], [stateByte('TASK_STAGING', false), stateByte('TASK_FINISHED', true)]);
+  t.is(said.differing, undefined);
   t.truthy(status);
 });
 
@@ -457,4 +459,32 @@ test('PRO-1: an agent tells a caller what is wrong', (t) => {
   const [reply] = ofType(kit.send({ type: 'operator.INVALID', meta: meta({ reply: 'inbox', id: 'q' }), body } as never), 'reply'); // prettier-ignore
   t.is(reply?.message, 'ERROR');
   t.like((reply?.body as { error: object }).error, { code: 'INVALID_MESSAGE' });
+});
+
+test('LNK-6 AGT-8: where the digests differ, an agent tells what differs, with all that makes a row, and nothing else', (t) => {
+  const kit = registeredAgent({ records });
+  const ids = Array.from({ length: 200 }, (_, i) => `1-L${i}`);
+  for (const launchId of ids) kit.run(launchId);
+  kit.send({ type: 'RECONNECTED' });
+  const { id: cause = '' } = kit.question;
+  const differs = (known: readonly string[], given = {}) =>
+    published(
+      kit.hear(
+        'DIFFERS',
+        { wantsInfo: false, buckets: bucketDigests(known, 16) },
+        { session: '0', sequence: 0, cause, ...given },
+      ),
+      'REREGISTER',
+    ).map(({ body }) => body as AgentMessageBody<'REREGISTER'>);
+  t.deepEqual(differs(ids.slice(1), { cause: 'another-q1' }), [], 'an answer to an earlier question');
+  const [told] = differs(ids.slice(1));
+  const launch = told?.differing?.launches.find(({ launchId }) => launchId === '1-L0');
+  t.like(launch, { taskId: 't-1-L0', frameworkId: '5-0001', name: 'sleep' });
+  t.truthy(launch?.resources?.length);
+  t.is(told?.differing?.buckets.length, 1);
+  t.true((told?.differing?.launches.length ?? 0) < 30);
+  t.is(told?.differing?.agentInfo, undefined);
+  t.deepEqual(told?.digest, { launches: digestOf(ids), info: valueDigest({ hostname: 'h' }) });
+  t.true(kit.state.deadlines.has('register'), 'it asks again if it hears nothing');
+  t.deepEqual(differs(ids.slice(1)), [], 'that question is answered');
 });

@@ -4,6 +4,7 @@ import type { Resource } from '../../protocol/resource.js';
 import { Resources } from '../../protocol/resources.js';
 import type { TaskInfo } from '../../protocol/task.js';
 import { bodies, published, words } from '../support/actor-kit.js';
+import { taskResources } from '../../actors/master/validation.js';
 import { leadingMaster, requireConservation, statuses, statusWords, taskInfo } from '../support/master-kit.js';
 
 const resourcesOf = (text: string): Resource[] => Resources.parse(text).toArray();
@@ -18,7 +19,7 @@ function offered() {
   return { kit, one, two, framework, first, second };
 }
 
-test('ACC-4 REG-3: a task is stored, then sent to its agent, as the framework gave it', (t) => {
+test('ACC-4 REG-3: a task is stored, then sent to its agent, as the framework gave it and under the role of its offers', (t) => {
   const { kit, one, framework, first } = offered();
   const info = taskInfo(one.id, { labels: { labels: [{ key: 'k', value: 'v' }] }, killPolicy: { gracePeriod: { nanoseconds: 5e9 } } }); // prettier-ignore
   const launchId = `${kit.state.masterId}-L1`;
@@ -26,7 +27,8 @@ test('ACC-4 REG-3: a task is stored, then sent to its agent, as the framework ga
   const effects = kit.stored();
   t.deepEqual(words(effects), ['publish RUN_TASK']);
   const [run] = published(effects, 'RUN_TASK');
-  t.deepEqual(run?.body, { frameworkId: framework.id, frameworkInfo: framework.row.info, task: info, launchId });
+  const resources = taskResources(info, '*').toArray();
+  t.deepEqual(run?.body, { frameworkId: framework.id, frameworkInfo: framework.row.info, task: { ...info, resources }, launchId }); // prettier-ignore
   t.is(run?.session, one.session);
   t.is(run?.cause, `f1-${framework.session}-${framework.sequence}`);
   t.like(kit.registry.get(`task.${launchId}`) as object, {
@@ -207,6 +209,11 @@ test('ACC-3: each fault of a task is told with its reason', (t) => {
     ['a custom executor', { command: undefined as never, executor }, /custom executors are not supported yet/],
     ['no value', { command: {} }, /command.value is missing/],
     ['no value in a shell', { command: { shell: true } }, /command.value is missing/],
+    [
+      'a time of its own until it is unreachable',
+      { unreachableAfterSeconds: 1 },
+      /unreachableAfterSeconds is not supported yet/,
+    ],
     ['files to fetch', { command: { value: 'x', uris: [{ value: 'http://x' }] } }, /uris are not supported yet/],
     ['a variable without value', { command: { value: 'x', environment: { variables: [{ name: 'V', type: 'VALUE' }] } } }, /variable V has no value/], // prettier-ignore
     ['a secret', { command: { value: 'x', environment: { variables: [{ name: 'V', type: 'SECRET', secret: { value: { data: new Uint8Array(1) } } }] } } }, /variable V is a secret; secrets are not supported yet/], // prettier-ignore

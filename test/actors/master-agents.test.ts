@@ -120,15 +120,15 @@ test('AGT-1: what an agent says anew of itself is stored before it is answered',
   requireConservation(kit.state);
 });
 
-test('AGT-2 LCH-2: an agent that comes back hears every launch that the registry has for it, and no other', (t) => {
+test('AGT-2 LCH-2: an agent that comes back hears every launch that the registry has for it and it has not named, and no other', (t) => {
   const kit = leadingMaster();
   const agent = kit.agent('a1');
   const framework = kit.framework();
   const [one] = kit.launch(framework, 't1');
   framework.accept([kit.offersOf(framework)[0]?.id ?? ''], [taskInfo(agent.id, { taskId: 't2' })]);
   t.is(kit.unanswered.length, 1, 'the second launch is on its way to the registry');
-  const asked = meta({ principal: 'a1', id: `${agent.instance}-q77` });
-  const body = { agentId: agent.id, agentInfo: agent.info, version: '1', tasks: [] };
+  const asked = meta({ principal: 'a1', id: `${agent.instance}-q77`, epoch: kit.state.epoch });
+  const body = { ...agent.digest([]), differing: agent.all([]) };
   const effects = kit.send({ type: 'agent.REREGISTER', meta: asked, body } as never);
   const [answer] = bodies<{ launches: unknown[] }>(effects, 'REREGISTERED');
   t.deepEqual(answer?.launches, [{ frameworkId: framework.id, taskId: 't1', launchId: one?.launchId }]);
@@ -142,8 +142,8 @@ test('AGT-2 UPD-3: a launch whose end is acknowledged is not asked for again whi
   const [one, two] = kit.launch(framework, 't1', 't2');
   if (one === undefined || two === undefined) return t.fail();
   framework.acknowledge(agent.update(one, 'TASK_FINISHED').status);
-  const asked = meta({ principal: 'a1', id: `${agent.instance}-q77` });
-  const body = { agentId: agent.id, agentInfo: agent.info, version: '1', tasks: [] };
+  const asked = meta({ principal: 'a1', id: `${agent.instance}-q77`, epoch: kit.state.epoch });
+  const body = { ...agent.digest([]), differing: agent.all([]) };
   const effects = kit.send({ type: 'agent.REREGISTER', meta: asked, body } as never);
   const [answer] = bodies<{ launches: { launchId: string }[] }>(effects, 'REREGISTERED');
   t.deepEqual(

@@ -6,7 +6,7 @@ import { Resources } from '../../protocol/resources.js';
 import type { Effect } from '../../actors/effect.js';
 import { complete } from '../../actors/master/tasks.js';
 import { meta, NOW, ofType, published, words } from '../support/actor-kit.js';
-import { leadingMaster, taskInfo, type MasterKit } from '../support/master-kit.js';
+import { leadingMaster, taskInfo, type Launched, type MasterKit } from '../support/master-kit.js';
 
 /** Sends a request; gives its effects. */
 const request = (kit: MasterKit, type: string, body: object = {}, given = {}): Effect[] =>
@@ -83,17 +83,17 @@ test('OPR-1: an agent’s view says its state and who has what of it', (t) => {
   const framework = kit.framework('f1');
   const [one] = kit.launch(framework, 't1');
   kit.offersOf(framework);
-  const [old, view] = ask<Agents>(kit, 'GET_AGENTS').getAgents.agents;
+  const [view, old] = ask<Agents>(kit, 'GET_AGENTS').getAgents.agents;
   t.like(old, { active: false, state: 'RECOVERED', principal: 'o1' });
   t.like(view, { principal: 'a1', active: true, state: 'REGISTERED', version: '1', tasks: 1 });
   t.is(view?.agentInfo.id, agent.id);
   const cpus = (list: AgentView['totalResources'] | undefined) => Resources.of(list).scalar('cpus');
   t.deepEqual([cpus(view?.totalResources), cpus(view?.allocatedResources), cpus(view?.offeredResources)], [4_000, 1_000, 3_000]); // prettier-ignore
   agent.update(one as never, 'TASK_FINISHED');
-  const [, after] = ask<Agents>(kit, 'GET_AGENTS').getAgents.agents;
+  const [after] = ask<Agents>(kit, 'GET_AGENTS').getAgents.agents;
   t.deepEqual([cpus(after?.allocatedResources), after?.tasks], [0, 1], 'it has ended and is still listed');
   agent.say('UNREGISTER', {});
-  t.like(ask<Agents>(kit, 'GET_AGENTS').getAgents.agents[1], { active: false, state: 'UNREACHABLE' });
+  t.like(ask<Agents>(kit, 'GET_AGENTS').getAgents.agents[0], { active: false, state: 'UNREACHABLE' });
 });
 
 test('OPR-1: a framework’s view, and those that are gone', (t) => {
@@ -155,7 +155,10 @@ test('OPR-2: an operator’s kill finds a task by its id; if several frameworks 
   const second = kit.framework('f2');
   kit.launch(second, 't1');
   const kill = (killTask: object) => request(kit, 'KILL_TASK', { killTask });
-  const killed = kill({ taskId: 'only', killPolicy: { gracePeriod: { nanoseconds: 1e9 } } });
+  t.deepEqual(words(kill({ taskId: 'only', killPolicy: { gracePeriod: { nanoseconds: 1e9 } } })), [
+    `persist task.${first.row.tasks.get('only')?.launchId}`,
+  ]);
+  const killed = kit.stored();
   t.deepEqual(words(killed), ['publish KILL_TASK', 'reply KILL_TASK']);
   t.like(published(killed)[0]?.body as object, { taskId: 'only', killPolicy: { gracePeriod: { nanoseconds: 1e9 } } });
   t.deepEqual(answerOf(killed).body, { killTask: { frameworkId: first.id, taskId: 'only', agentId: agent.id } });
@@ -163,9 +166,34 @@ test('OPR-2: an operator’s kill finds a task by its id; if several frameworks 
   t.deepEqual(words(ambiguous), ['reply ERROR']);
   t.is(errorOf(ambiguous).code, 'AMBIGUOUS_TASK');
   for (const id of [first.id, second.id]) t.true(errorOf(ambiguous).message.includes(id));
-  t.deepEqual(words(kill({ taskId: 't1', frameworkId: second.id })), ['publish KILL_TASK', 'reply KILL_TASK']);
+  kill({ taskId: 't1', frameworkId: second.id });
+  t.deepEqual(words(kit.stored()), ['publish KILL_TASK', 'reply KILL_TASK']);
   for (const killTask of [{ taskId: 'none' }, { taskId: 'only', frameworkId: second.id }])
     t.is(errorOf(kill(killTask)).code, 'UNKNOWN_TASK');
+});
+
+test('OPR-3 KIL-1: a kill of a task whose record is on its way is answered when both are stored', (t) => {
+  const kit = leadingMaster();
+  const agent = kit.agent('a1');
+  const framework = kit.framework('f1');
+  framework.accept(kit.offersOf(framework), [taskInfo(agent.id)]);
+  t.deepEqual(ofType(request(kit, 'KILL_TASK', { killTask: { taskId: 't1' } }), 'reply'), []);
+  t.deepEqual(words(kit.storeOne()), ['publish RUN_TASK']);
+  t.deepEqual(words(kit.storeOne()), ['publish KILL_TASK', 'reply KILL_TASK']);
+});
+
+test('OPR-3: a kill of a task that has ended says so, before and after its row is gone', (t) => {
+  const kit = leadingMaster();
+  const agent = kit.agent('a1');
+  const framework = kit.framework('f1');
+  const [one] = kit.launch(framework, 't1') as [Launched];
+  const { status } = agent.update(one, 'TASK_FAILED');
+  const kill = () => errorOf(request(kit, 'KILL_TASK', { killTask: { taskId: 't1' } }));
+  t.is(kill().code, 'TASK_ENDED');
+  framework.acknowledge(status);
+  kit.stored();
+  t.is(kill().code, 'TASK_ENDED');
+  t.regex(kill().message, /TASK_FAILED/);
 });
 
 test('OPR-3 REG-3: a teardown is answered when it is stored, however often it is asked for', (t) => {

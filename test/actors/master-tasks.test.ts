@@ -1,9 +1,12 @@
 import test from 'ava';
 import { Resources } from '../../protocol/resources.js';
+import type { TaskRecord } from '../../protocol/registry.js';
+import type { TaskRow } from '../../actors/master/master-state.js';
 import type { TaskStatus } from '../../protocol/task.js';
 import { bodies, published, words } from '../support/actor-kit.js';
 import {
   AgentPeer,
+  errors,
   leadingMaster,
   requireConservation,
   SchedulerPeer,
@@ -161,10 +164,15 @@ test('TSK-1 UPD-1: a task that has ended does not run again, whatever comes late
 });
 
 test('UPD-1: an update of a framework that the master does not know is acknowledged, or it would come for ever', (t) => {
-  const { agent, one } = running();
+  const { kit, agent, one } = running();
   const status: TaskStatus = { taskId: 'x', launchId: 'old-L1', state: 'TASK_FAILED', uuid: new Uint8Array(16) };
-  const effects = agent.say('STATUS_UPDATE', { frameworkId: 'old-0001', status, latestState: 'TASK_FAILED' });
-  t.deepEqual(words(effects), ['publish STATUS_UPDATE_ACKNOWLEDGEMENT']);
+  const say = () => words(agent.say('STATUS_UPDATE', { frameworkId: 'old-0001', status, latestState: 'TASK_FAILED' }));
+  t.deepEqual(say(), [], 'the registry may have lost it, and its scheduler be on its way');
+  for (let i = 0; i < 12; i++) {
+    kit.pass(2_000);
+    agent.say('PONG', {});
+  }
+  t.deepEqual(say(), ['publish STATUS_UPDATE_ACKNOWLEDGEMENT']);
   t.is(one.row.state, 'TASK_STAGING');
 });
 
@@ -184,7 +192,8 @@ test('KIL-1: a kill goes to the agent, with the policy of the call or else of th
   const policy = { gracePeriod: { nanoseconds: 7e9 } };
   const other = { gracePeriod: { nanoseconds: 1e9 } };
   const [one, two] = kit.launch(framework, { taskId: 't1', killPolicy: policy }, 't2') as [Launched, Launched];
-  const kill = (taskId: string, more = {}) => bodies<object>(framework.call('KILL', { kill: { taskId, ...more } }), 'KILL_TASK'); // prettier-ignore
+  const kill = (taskId: string, more = {}) =>
+    bodies<object>([...framework.call('KILL', { kill: { taskId, ...more } }), ...kit.stored()], 'KILL_TASK');
   const named = { frameworkId: framework.id, taskId: 't1', launchId: one.launchId };
   t.deepEqual(kill('t1'), [{ ...named, killPolicy: policy }]);
   t.deepEqual(kill('t1', { killPolicy: other, agentId: agent.id }), [{ ...named, killPolicy: other }]);
@@ -197,14 +206,94 @@ test('KIL-1: a kill that comes before the launch is stored follows it', (t) => {
   const agent = kit.agent('a1');
   const framework = kit.framework('f1');
   framework.accept(kit.offersOf(framework), [taskInfo(agent.id)]);
-  t.deepEqual(words(framework.call('KILL', { kill: { taskId: 't1' } })), []);
-  t.deepEqual(words(kit.stored()), ['publish RUN_TASK', 'publish KILL_TASK']);
+  const { launchId } = framework.row.tasks.get('t1') as TaskRow;
+  t.deepEqual(words(framework.call('KILL', { kill: { taskId: 't1' } })), [`persist task.${launchId}`]);
+  t.deepEqual(words(kit.storeOne()), ['publish RUN_TASK'], 'the launch is stored first, and the kill is not yet');
+  t.deepEqual(words(kit.storeOne()), ['publish KILL_TASK']);
+  t.like(kit.registry.get(`task.${launchId}`) as object, { launchId, kill: {} });
+});
+
+test('KIL-1: a kill is one write, and is stored before the agent hears of it', (t) => {
+  const { kit, framework, one } = running();
+  const kill = () => words(framework.call('KILL', { kill: { taskId: 't1' } }));
+  t.deepEqual(kill(), [`persist task.${one.launchId}`]);
+  t.deepEqual(words(kit.stored()), ['publish KILL_TASK']);
+  t.deepEqual(kill(), ['publish KILL_TASK'], 'the same again is only passed on again');
+});
+
+test('KIL-1: a second kill is stored and passed on when it shortens the grace, by whatever is the default', (t) => {
+  const kit = leadingMaster({ timings: { killGraceMs: 3_000 } });
+  kit.agent('a1');
+  const framework = kit.framework('f1');
+  const seconds = (s: number) => ({ gracePeriod: { nanoseconds: s * 1e9 } });
+  const [one] = kit.launch(framework, { taskId: 't1', killPolicy: seconds(10) }) as [Launched];
+  const kill = (killPolicy?: object) => {
+    const asked = framework.call('KILL', { kill: { taskId: 't1', ...(killPolicy && { killPolicy }) } });
+    const sent = bodies<{ killPolicy?: object }>([...asked, ...kit.stored()], 'KILL_TASK');
+    return { writes: words(asked).filter((word) => word.startsWith('persist')).length, policies: sent.map((body) => body.killPolicy) }; // prettier-ignore
+  };
+  t.deepEqual(kill(), { writes: 1, policies: [seconds(10)] }, 'the task’s own');
+  t.deepEqual(kill(seconds(20)), { writes: 0, policies: [seconds(10)] }, 'longer: the one before stands');
+  t.deepEqual(kill(seconds(2)), { writes: 1, policies: [seconds(2)] });
+  t.deepEqual(kill(), { writes: 0, policies: [seconds(2)] });
+  t.deepEqual(kill(seconds(0)), { writes: 1, policies: [seconds(0)] });
+  t.deepEqual((kit.registry.get(`task.${one.launchId}`) as TaskRecord).kill, { killPolicy: seconds(0) });
+});
+
+test('KIL-1: the next leader repeats a kill that is stored, and only that', (t) => {
+  const { kit, agent, framework } = running();
+  framework.call('KILL', { kill: { taskId: 't1' } });
+  kit.stored();
+  const next = leadingMaster({ records: Object.fromEntries([...kit.registry].filter(([key]) => key !== 'epoch')) });
+  const back = new AgentPeer(next, 'a1', 'cpus:4;mem:4096;ports:[31000-31009]');
+  back.id = agent.id;
+  const rows = [...next.state.tasks.values()].map((row) => ({ row }));
+  const effects = back.reregister(rows);
+  t.deepEqual(bodies<{ taskId: string }>(effects, 'KILL_TASK').map(({ taskId }) => taskId), ['t1']); // prettier-ignore
+});
+
+test('KIL-1: a kill of a task that is over is answered with its end, and its record is not written again', (t) => {
+  const { kit, agent, framework, one } = running();
+  const { status } = agent.update(one, 'TASK_FINISHED');
+  const kill = () => framework.call('KILL', { kill: { taskId: 't1' } });
+  t.deepEqual(statusWords(kill()), ['t1 TASK_FINISHED REASON_RECONCILIATION']);
+  framework.acknowledge(status);
+  t.deepEqual(words(kill()), ['publish UPDATE'], 'its deletion is on its way');
+  kit.stored();
+  t.false(kit.has('task', one.launchId));
+  t.deepEqual(statusWords(kill()), ['t1 TASK_UNKNOWN REASON_RECONCILIATION']);
+});
+
+test('KIL-1: a kill and an end that cross leave no record behind, in either order', (t) => {
+  const { kit, agent, framework, one, two } = running();
+  framework.call('KILL', { kill: { taskId: 't1' } });
+  framework.acknowledge(agent.update(one, 'TASK_FINISHED').status);
+  t.is(published(kit.stored(), 'KILL_TASK').length, 0, 'it has ended meanwhile');
+  t.false(kit.has('task', one.launchId));
+  framework.acknowledge(agent.update(two, 'TASK_FINISHED').status);
+  framework.call('KILL', { kill: { taskId: 't2' } });
+  kit.stored();
+  t.false(kit.has('task', two.launchId));
+});
+
+test('KIL-1 FRW-5: a kill of a task whose framework is torn down before it is stored sends nothing', (t) => {
+  const kit = leadingMaster();
+  const agent = kit.agent('a1');
+  const framework = kit.framework('f1');
+  framework.accept(kit.offersOf(framework), [taskInfo(agent.id)]);
+  framework.call('KILL', { kill: { taskId: 't1' } });
+  framework.call('TEARDOWN', {});
+  const effects = kit.stored();
+  for (const message of ['RUN_TASK', 'KILL_TASK']) t.is(published(effects, message).length, 0);
+  t.deepEqual([...kit.registry.keys()].filter((key) => key.startsWith('task')), []); // prettier-ignore
 });
 
 test('KIL-1: a kill that was asked for is repeated to an agent that comes back', (t) => {
-  const { agent, framework, one, two } = running();
+  const { kit, agent, framework, one, two } = running();
   agent.say('UNREGISTER', {});
-  t.deepEqual(words(framework.call('KILL', { kill: { taskId: 't1' } })), []);
+  t.deepEqual(words([...framework.call('KILL', { kill: { taskId: 't1' } }), ...kit.stored()]), [
+    `persist task.${one.launchId}`,
+  ]);
   const effects = agent.reregister([one, two]);
   t.deepEqual(bodies<{ taskId: string }>(effects, 'KILL_TASK').map(({ taskId }) => taskId), ['t1']); // prettier-ignore
   const order = published(effects).map(({ message }) => message);
@@ -370,18 +459,27 @@ test('FRW-5: a removed framework whose last task has ended is forgotten by the n
   t.false(kit.state.deadlines.has('failover:o-0002'));
 });
 
-test('FRW-5 UPD-3: a task whose framework the registry lost is brought to its end', (t) => {
+test('AGT-8: a task whose framework the registry lost runs on, and waits for its scheduler', (t) => {
   const task = { schemaVersion: 1, launchId: 'o-L1', taskId: 't', name: 'n', frameworkId: 'o-0001', agentId: 'o-S1', resources: [] }; // prettier-ignore
   const agentRecord = { schemaVersion: 1, agentId: 'o-S1', principal: 'a1', agentInfo: { hostname: 'h' } };
   const kit = leadingMaster({ records: { 'agent.o-S1': agentRecord, 'task.o-L1': task } });
   const agent = returningAgent(kit, { principal: 'a1', id: 'o-S1' });
   const row = kit.state.tasks.get('o-L1');
   if (row === undefined) return t.fail();
-  t.is(published(agent.reregister([{ row }]), 'SHUTDOWN_FRAMEWORK').length, 1);
-  agent.update({ row }, 'TASK_KILLED');
-  t.is(published(kit.stored(), 'STATUS_UPDATE_ACKNOWLEDGEMENT').length, 1);
-  t.is(kit.state.tasks.size, 0);
-  t.is(kit.state.frameworks.size, 0);
+  t.is(published(agent.reregister([{ row }]), 'SHUTDOWN_FRAMEWORK').length, 0);
+  const { status } = agent.update({ row }, 'TASK_RUNNING');
+  const framework = new SchedulerPeer(kit, 'f1');
+  framework.id = 'o-0001';
+  t.deepEqual(
+    words(framework.call('KILL', { kill: { taskId: 't' } })),
+    ['publish INVITE'],
+    'nobody knows yet whose it is',
+  );
+  t.deepEqual(statuses(framework.subscribe()), [status]);
+  t.like(kit.registry.get('framework.o-0001') as object, { principal: 'f1' });
+  const thief = new SchedulerPeer(kit, 'f2');
+  thief.id = 'o-0001';
+  t.deepEqual(errors(thief.subscribe()), ['WRONG_PRINCIPAL']);
 });
 
 test('TKO-3: a registry that this version cannot read is no registry to lead with', (t) => {

@@ -7,8 +7,8 @@ import type { Answer, ContainerEnd, Delivery, Entry, Stored, Transport } from '.
 /** Ports that note what they are asked for; their callbacks are kept for the test to call. */
 function ports() {
   const asked: string[] = [];
-  const calls: { subscribe: ((delivery: Delivery) => void)[]; request: ((answer: Answer) => void)[]; stored: ((stored: Stored) => void)[]; entries: ((entry: Entry) => void)[]; caughtUp: (() => void)[]; read: ((part: { size: number; data: Uint8Array } | undefined) => void)[]; list: ((files: { path: string; size: number; mtimeMs: number }[] | undefined) => void)[]; checkpoint: (() => void)[]; started: ((pid: number) => void)[]; ended: ((end: ContainerEnd) => void)[] } = // prettier-ignore
-    { subscribe: [], request: [], stored: [], entries: [], caughtUp: [], read: [], list: [], checkpoint: [], started: [], ended: [] }; // prettier-ignore
+  const calls: { subscribe: ((delivery: Delivery) => void)[]; request: ((answer: Answer) => void)[]; stored: ((stored: Stored) => void)[]; entries: ((entry: Entry) => void)[]; caughtUp: (() => void)[]; read: ((part: { size: number; data: Uint8Array } | undefined) => void)[]; list: ((files: { path: string; size: number; mtimeMs: number }[] | undefined) => void)[]; checkpoint: (() => void)[]; started: ((pid: number) => void)[]; ended: ((end: ContainerEnd) => void)[]; adopted: [(containerId: string, pid: number) => void, (containerId: string, end: ContainerEnd) => void][] } = // prettier-ignore
+    { subscribe: [], request: [], stored: [], entries: [], caughtUp: [], read: [], list: [], checkpoint: [], started: [], ended: [], adopted: [] }; // prettier-ignore
   const published: { subject: string; data: Uint8Array }[] = [];
   const transport = (name: string): Transport => ({
     publish: (subject, data) => {
@@ -51,14 +51,22 @@ function ports() {
         calls.started.push(onStarted);
         calls.ended.push(onEnded);
       },
+      adopt: (containers, onStarted, onEnded) => {
+        asked.push(`adopt ${containers.map(({ containerId }) => containerId).join()}`);
+        calls.adopted.push([onStarted, onEnded]);
+      },
+      forget: (containerId) => void asked.push(`forget ${containerId}`),
       signal: (containerId, signal) => void asked.push(`signal ${containerId} ${signal}`),
     },
-    files: {
-      store: (name, value, onStored) => {
-        asked.push(`store ${name} ${JSON.stringify(decodeValue(value))}`);
+    store: {
+      load: () => [],
+      commit: (writes, onStored) => {
+        for (const { key, value } of writes)
+          asked.push(`store ${key} ${value === undefined ? 'nothing' : JSON.stringify(decodeValue(value))}`);
         calls.checkpoint.push(onStored);
       },
-      load: () => undefined,
+    },
+    files: {
       read: (path, offset, length, onRead) => {
         asked.push(`read ${path} ${offset} ${length}`);
         calls.read.push(onRead);
@@ -96,10 +104,12 @@ test('ACT-2: each effect is one call of a port', (t) => {
     [{ type: 'follow', bucket: 'lease' }, ['watch lease']],
     [{ type: 'follow', bucket: 'registry' }, ['watch registry']],
     [{ type: 'launchContainer', spec }, ['launch L1']],
+    [{ type: 'adoptContainers', containers: [spec] }, ['adopt L1']],
+    [{ type: 'forgetContainer', containerId: 'L1' }, ['forget L1']],
     [{ type: 'signalContainer', containerId: 'L1', signal: 'SIGTERM' }, ['signal L1 SIGTERM']],
     [
-      { type: 'checkpoint', requestId: 1, value: { epoch: 5, agentId: 'a' } },
-      ['store agent {"epoch":5,"agentId":"a"}'],
+      { type: 'checkpoint', requestId: 1, writes: [{ key: 'agent', value: { epoch: 5 } }, { key: 'launch.L1' }] },
+      ['store agent {"epoch":5}', 'store launch.L1 nothing'],
     ],
     [{ type: 'log', level: 'warn', message: 'x' }, ['log warn x']],
     [{ type: 'count', metric: 'x' }, ['count x 1']],
@@ -255,7 +265,14 @@ test('LCH-1 EXE-3: what becomes of a container is told to the executor’s actor
     { type: 'CONTAINER_STARTED', containerId: 'L1', pid: 77 },
     { type: 'CONTAINER_ENDED', containerId: 'L1', exitCode: 3 },
   ]);
-  run({ type: 'checkpoint', requestId: 5, value: { epoch: 1 } });
+  run({ type: 'adoptContainers', containers: [] });
+  calls.adopted[0]?.[0]('L2', 78);
+  calls.adopted[0]?.[1]('L2', { lost: 'wrapper' });
+  t.deepEqual(sent.slice(2), [
+    { type: 'CONTAINER_STARTED', containerId: 'L2', pid: 78 },
+    { type: 'CONTAINER_ENDED', containerId: 'L2', lost: 'wrapper' },
+  ]);
+  run({ type: 'checkpoint', requestId: 5, writes: [] });
   calls.checkpoint[0]?.();
   t.deepEqual(sent.at(-1), { type: 'CHECKPOINTED', requestId: 5 });
 });

@@ -159,7 +159,7 @@ export async function eventually<T>(
 }
 
 async function registeredAgents(operator: OperatorClient, count: number): Promise<readonly AgentView[] | undefined> {
-  const { agents } = (await operator.ask('GET_AGENTS', {}, 1_000)).getAgents;
+  const { agents } = await operator.askAll('GET_AGENTS', {}, 1_000);
   const active = agents.filter((agent) => agent.active);
   return active.length >= count ? active : undefined;
 }

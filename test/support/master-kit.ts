@@ -6,6 +6,7 @@ import type { Effect, Persist, Publish } from '../../actors/effect.js';
 import type { Meta } from '../../actors/events.js';
 import type { AgentInfo } from '../../protocol/agent.js';
 import type { AgentMessageBody } from '../../protocol/agent-api.js';
+import { digestOf, stateByte, valueDigest } from '../../protocol/digest.js';
 import type { FrameworkInfo } from '../../protocol/framework.js';
 import { hex } from '../../protocol/ids.js';
 import { DEFAULT_TIMINGS, type Timings } from '../../protocol/limits.js';
@@ -286,15 +287,30 @@ export class AgentPeer extends Peer {
   }
 
   reregister(tasks: readonly { row: TaskRow; state?: TaskState }[] = [], given: Partial<Meta> = {}): Effect[] {
-    const asked = meta({ principal: this.principal, id: this.question(), ...given });
-    const list = tasks.map(({ row, state = 'TASK_RUNNING' }) => ({
+    const { epoch } = this.kit.state;
+    const asked = meta({ principal: this.principal, id: this.question(), epoch, ...given });
+    return this.#arrive({ type: 'agent.REREGISTER', meta: asked, body: { ...this.digest(tasks), differing: this.all(tasks) } }); // prettier-ignore
+  }
+
+  /** What it says first: a digest of these launches. */
+  digest(tasks: readonly { row: TaskRow; state?: TaskState; updateWaits?: boolean }[]): AgentMessageBody<'REREGISTER'> {
+    const sorted = [...tasks].sort((a, b) => (a.row.launchId < b.row.launchId ? -1 : 1));
+    const launches = digestOf(sorted.map(({ row }) => row.launchId));
+    const states = sorted.map(({ state = 'TASK_RUNNING', updateWaits = false }) => stateByte(state, updateWaits));
+    const digest = { launches, info: valueDigest(this.info) };
+    return { agentId: this.id, version: '1', digest, states: Uint8Array.from(states) };
+  }
+
+  /** Everything, as if all of it differed. */
+  all(tasks: readonly { row: TaskRow }[]): NonNullable<AgentMessageBody<'REREGISTER'>['differing']> {
+    const launches = tasks.map(({ row }) => ({
       frameworkId: row.frameworkId,
       taskId: row.taskId,
       launchId: row.launchId,
-      state,
+      name: row.name,
+      resources: row.resources.toArray(),
     }));
-    const body = { agentId: this.id, agentInfo: this.info, version: '1', tasks: list };
-    return this.#arrive({ type: 'agent.REREGISTER', meta: asked, body });
+    return { agentInfo: this.info, of: 1, buckets: [0], launches };
   }
 
   #arrive(event: { type: string; meta: Meta; body: unknown }): Effect[] {

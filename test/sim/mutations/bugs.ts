@@ -102,7 +102,7 @@ export const BUGS: readonly Bug[] = [
     'master: asks again for a launch whose deletion is on its way',
     'REG-3',
     'actors/master/agents.ts',
-    '.filter((task) => !task.deleting)',
+    '!task.deleting && ',
     '',
   ),
   one(

@@ -1,0 +1,117 @@
+/** Rows that the registry lost, given back from what agents run: JetStream may come back older than what happened. Rule: AGT-8. */
+import type { AgentTask } from '../../protocol/agent-api.js';
+import { registryKey } from '../../protocol/registry.js';
+import { Resources, resourcesError } from '../../protocol/resources.js';
+import { isTerminal } from '../../protocol/task-state.js';
+import { log, NOTHING, type Effects } from '../effect.js';
+import { isOfEarlierTerm } from './earlier-terms.js';
+import { awaitReturn, newFrameworkRow, recordOf as frameworkRecord, returnGraceMs } from './frameworks.js';
+import type { Inventory } from './inventory.js';
+import {
+  newTaskRow,
+  persist,
+  type AfterStored,
+  type FrameworkRow,
+  type MasterState,
+  type TaskRow,
+} from './master-state.js';
+import type { Witness } from './stored.js';
+import { recordOf } from './tasks.js';
+
+/** Records that are written as one decision: each stands alone, so that a long list does not need to be one. */
+const RECORDS_PER_WRITE = 500;
+
+/** What an agent runs and the registry lacks. What has ended needs no row: its end is told, acknowledged and forgotten without. */
+export function lostLaunches(state: MasterState, { told, launches }: Inventory): AgentTask[] {
+  return [...told.values()].filter(
+    ({ launchId, frameworkId, resources = [] }) =>
+      !state.tasks.has(launchId) &&
+      isOfEarlierTerm(state, launchId) &&
+      !state.endedLaunches.has(launchId) &&
+      !isTerminal(launches.get(launchId)?.state ?? 'TASK_LOST') &&
+      // A framework that was removed in this term, with all its rows: what is left of it is told to end.
+      !state.completedFrameworks.has(frameworkId) &&
+      (state.frameworks.has(frameworkId) || isOfEarlierTerm(state, frameworkId)) &&
+      resourcesError(resources) === undefined,
+  );
+}
+
+/** Stores the rows, and goes on when the registry has them. Rule: REG-3. */
+export function restoreRows(
+  state: MasterState,
+  agentId: string,
+  lost: readonly AgentTask[],
+  then: AfterStored,
+): Effects {
+  const tasks = lost.map((launch) => lostTask(agentId, launch));
+  const frameworkIds = [...new Set(tasks.map(({ frameworkId }) => frameworkId))].filter(
+    (frameworkId) => !state.frameworks.has(frameworkId),
+  );
+  const writes = [
+    ...frameworkIds.map((id) => ({ key: registryKey('framework', id), record: frameworkRecord(lostFramework(id)) })),
+    ...tasks.map((task) => ({ key: registryKey('task', task.launchId), record: recordOf(task) })),
+  ];
+  const effects = [...restored(agentId, tasks, frameworkIds)];
+  for (let at = 0; at < writes.length; at += RECORDS_PER_WRITE) {
+    const isLast = at + RECORDS_PER_WRITE >= writes.length;
+    const settle: AfterStored = (current, now, witness) => {
+      if (!isLast) return NOTHING;
+      for (const task of tasks) addRow(current, task, now, witness);
+      return then(current, now, witness);
+    };
+    effects.push(...persist(state, writes.slice(at, at + RECORDS_PER_WRITE), settle));
+  }
+  return effects;
+}
+
+const restored = (agentId: string, tasks: readonly TaskRow[], frameworkIds: readonly string[]): Effects => [
+  log('warn', 'the registry lacked what an agent runs; its rows are given back', {
+    agentId,
+    tasks: tasks.length,
+    frameworkIds,
+  }),
+];
+
+const lostTask = (agentId: string, { launchId, taskId, frameworkId, ...known }: AgentTask): TaskRow =>
+  newTaskRow({
+    launchId,
+    taskId,
+    name: known.name ?? taskId,
+    frameworkId,
+    agentId,
+    resources: Resources.of(known.resources ?? []),
+    labels: known.labels,
+    killPolicy: known.killPolicy,
+    info: undefined,
+  });
+
+/** Two questions of one agent may both have asked for it, and it may have ended since. */
+function addRow(state: MasterState, task: TaskRow, now: number, witness: Witness): void {
+  if (state.tasks.has(task.launchId) || state.endedLaunches.has(task.launchId)) return;
+  witness.stored(task);
+  state.tasks.set(task.launchId, task);
+  state.agents.get(task.agentId)?.tasks.set(task.launchId, task);
+  const framework = state.frameworks.get(task.frameworkId) ?? addLostFramework(state, task.frameworkId, now, witness);
+  // Its scheduler may have launched another under this id when it was told that nobody knows of the first.
+  if (!framework.tasks.has(task.taskId)) framework.tasks.set(task.taskId, task);
+}
+
+/** Nobody knows whose it is: of the first that subscribes under its id, as of any id of an earlier term. Rule: FRW-3. */
+const lostFramework = (frameworkId: string): FrameworkRow =>
+  Object.assign(newFrameworkRow(frameworkId, '', { user: '', name: '?', id: frameworkId }), {
+    recovered: true,
+  });
+
+/** A framework of which only tasks are left awaits its scheduler, as after any takeover: its tasks run on. */
+export function addLostFramework(
+  state: MasterState,
+  frameworkId: string,
+  now: number,
+  { stored }: Witness,
+): FrameworkRow {
+  const row = stored(lostFramework(frameworkId));
+  state.frameworks.set(frameworkId, row);
+  state.allocator.addFramework(frameworkId, row.info, []);
+  awaitReturn(state, row, now, returnGraceMs(state));
+  return row;
+}
