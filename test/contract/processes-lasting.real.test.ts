@@ -309,7 +309,7 @@ test('PRC-5: a fork bomb stops at the limit of its processes, and dies', async (
     return t.pass();
   }
   const machine = newMachine(t, { isolator });
-  const run = launch(machine, 'bomb', 'bomb() { bomb | bomb & }; bomb; while :; do sleep 1; done', {
+  const run = launch(machine, 'bomb', 'bomb() { sleep 60 | bomb; }; (bomb &); exec sleep 60', {
     limits: { pids: 40 },
   });
   await harness.settle(() => run.pid !== undefined && isolator.processes('bomb').length > 10);
