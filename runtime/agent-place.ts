@@ -70,6 +70,7 @@ function lock(workDir: string, path: string): () => void {
     if (!(error instanceof LockedError)) throw error;
     throw new Error(
       `Another agent (process ${error.pid}) works in ${workDir}. End it first, or give this one another workDir.`,
+      { cause: error },
     );
   }
 }
@@ -85,6 +86,7 @@ async function requireTaskUser(taskUser: string): Promise<void> {
   await findUser(taskUser).catch((error: unknown) => {
     throw new Error(
       `Tasks are to run as ${taskUser}, but ${String((error as Error).message)}. Set "taskUser" in the agent's configuration.`,
+      { cause: error },
     );
   });
 }

@@ -50,7 +50,7 @@ export const userNames = (masters: readonly string[], agents: readonly string[])
 export function writeCredentials(
   layout: ClusterLayout,
   credentials: ReadonlyMap<string, Credentials>,
-  taskUser?: User | undefined,
+  taskUser?: User,
 ): void {
   mkdirSync(layout.credentials, { recursive: true, mode: 0o700 });
   chmodSync(layout.credentials, taskUser === undefined ? 0o700 : 0o711);
