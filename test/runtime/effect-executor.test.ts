@@ -71,6 +71,9 @@ function ports() {
         asked.push(`read ${path} ${offset} ${length}`);
         calls.read.push(onRead);
       },
+      folders: () => undefined,
+      remove: () => undefined,
+      usage: () => undefined,
       list: (path, onListed) => {
         asked.push(`list ${path}`);
         calls.list.push(onListed as never);
