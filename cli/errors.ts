@@ -35,6 +35,7 @@ export function explain(error: unknown): string {
 const EXPECTED = new Set([
   'NoServerError',
   'ServerStartError',
+  'ServerCountError',
   'ServerConfigError',
   'UnfitServerError',
   'ProvisionError',

@@ -14,7 +14,13 @@ export const ResourcesJson = Type.Record(Type.String(), Type.Union([Type.Number(
 
 /** `tepui status` */
 export const StatusJson = Closed({
-  nats: Closed({ url: Text, version: Text }),
+  nats: Closed({
+    url: Text,
+    version: Text,
+    servers: Type.Array(
+      Closed({ name: Text, url: Text, pid: Whole, leads: Type.Array(Type.Enum(['registry', 'lease'])) }),
+    ),
+  }),
   masters: Type.Array(Closed({ name: Text, pid: MaybeWhole, leading: Type.Boolean(), epoch: Whole })),
   agents: Type.Array(Closed({ id: MaybeText, name: Text, pid: MaybeWhole, resources: ResourcesJson })),
   dir: MaybeText,

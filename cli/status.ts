@@ -2,7 +2,11 @@
 import type { AgentView } from '../protocol/operator-api.js';
 import { OperatorClient, RequestFailed } from '../runtime/client.js';
 import { isRunning } from '../runtime/up/identity.js';
+import { readCredentials } from '../runtime/nats/connection.js';
+import { bucketLeaders } from '../runtime/up/bucket-leaders.js';
 import { withoutLogin } from '../runtime/up/cluster.js';
+import { clusterLayout, credentialsFile } from '../runtime/up/layout.js';
+import { ADMIN } from '../runtime/up/users.js';
 import { connectAt, type Place } from './connection.js';
 import { resourcesRecord, shortResources } from './format.js';
 import type { StatusJson } from './json-schemas.js';
@@ -20,7 +24,7 @@ export async function statusOf(place: Place, dir: string | null): Promise<Status
     const epoch = leader?.epoch ?? 0;
     const masters = state?.masters ?? (leader === undefined ? [] : [{ name: leader.name, pid: null, startTime: 0 }]);
     return {
-      nats: { url: withoutLogin(credentials.url), version },
+      nats: { url: withoutLogin(credentials.url), version, servers: await natsServers(place, dir) },
       masters: masters.map(({ name, pid }) => ({ name, pid, leading: name === leader?.name, epoch })),
       agents: agentRows(place, views),
       dir,
@@ -29,6 +33,21 @@ export async function statusOf(place: Place, dir: string | null): Promise<Status
     await link.close();
   }
 }
+
+/** Servers that `up` runs, and the buckets whose writes each of them takes. Rule: UP-12. */
+async function natsServers({ state, cluster }: Place, dir: string | null): Promise<StatusJson['nats']['servers']> {
+  if (dir === null || state === undefined || state.nats.servers.length === 0) return [];
+  const running = state.nats.servers.filter(isRunning);
+  // Only an administrator may ask who leads a stream; where there is one server there is nothing to ask.
+  const [first] = state.nats.servers;
+  const leaders = state.nats.url.includes(',')
+    ? await bucketLeaders(await readCredentials(credentialsFile(clusterLayout(dir), ADMIN)), cluster)
+    : { registry: first?.name, lease: first?.name };
+  const leadsOf = (name: string) => BUCKETS.filter((bucket) => leaders[bucket] === name);
+  return running.map(({ name, url, pid }) => ({ name, url, pid, leads: leadsOf(name) }));
+}
+
+const BUCKETS = ['registry', 'lease'] as const;
 
 async function agentViews(client: OperatorClient): Promise<readonly AgentView[]> {
   try {
@@ -61,6 +80,13 @@ const byNumber = (a: string, b: string): number => a.length - b.length || (a < b
 export function statusTable(status: StatusJson, where: string): string {
   const paint = painter(hasColour(process.stdout));
   const rows = [
+    ...status.nats.servers.map(({ name, pid, leads }) => [
+      name,
+      'NATS',
+      String(pid),
+      'running',
+      leads.length === 0 || status.nats.servers.length === 1 ? '' : `leads ${leads.join(' and ')}`,
+    ]),
     ...status.masters.map(({ name, pid, leading, epoch }) => [
       name,
       'master',
@@ -76,7 +102,7 @@ export function statusTable(status: StatusJson, where: string): string {
       id === null ? '' : shortResources(Resources.parse(resourcesText(resources)).toArray()),
     ]),
   ];
-  const nats = `nats-server ${status.nats.version} at ${status.nats.url}`;
+  const nats = `nats-server ${status.nats.version} at ${status.nats.url.replaceAll(',', ', ')}`;
   return [table(['NAME', 'ROLE', 'PID', 'STATE', ''], rows, paint), '', `${nats} · files in ${where}`].join('\n');
 }
 

@@ -1,9 +1,9 @@
 /** `tepui up`: a cluster on this machine, in the foreground or by itself. Rules: UP-1 to UP-8. */
-import type { Command } from 'commander';
+import { InvalidArgumentError, type Command } from 'commander';
 import { DEFAULT_CLUSTER } from '../../protocol/subjects.js';
 import { DEFAULT_TIMINGS, type Timings } from '../../protocol/limits.js';
 import { LocalCluster, StoppedError } from '../../runtime/up/cluster.js';
-import { clusterLayout, logFile } from '../../runtime/up/layout.js';
+import { clusterLayout, logFile, MOST_NATS_SERVERS } from '../../runtime/up/layout.js';
 import { lockHolder, LockedError } from '../../runtime/up/lock.js';
 import type { UpOptions } from '../../runtime/up/plan.js';
 import { readState } from '../../runtime/up/state.js';
@@ -21,6 +21,7 @@ interface Options {
   readonly agents: number;
   readonly dir?: string;
   readonly nats?: string;
+  readonly natsServers?: number;
   readonly port: number;
   readonly replicas?: number;
   readonly cluster?: string;
@@ -37,6 +38,7 @@ Examples:
   tepui up                              3 masters, 3 agents and a NATS server, here and now; Ctrl-C ends them
   tepui up --detach                     the same, in the background; ended by: tepui down
   tepui up --masters 1 --agents 1       a small one
+  tepui up --nats-servers 3             NATS goes on when one of its servers is lost
   tepui up --nats nats://me:pw@host     on a server that runs already
   tepui up --resources 'cpus:4;mem:4096'
   tepui up --set heartbeatIntervalMs=500 --set updateRetryMs=1000
@@ -60,6 +62,11 @@ export function upCommand(program: Command): void {
       '--nats <url>',
       'use this server, with a login that may do everything (default: $NATS_URL, else one is started)',
     )
+    .option(
+      '--nats-servers <count>',
+      'NATS servers to start: 1, or 3 that outlive the loss of one (default: 1)',
+      servers,
+    )
     .option('--port <number>', 'of the NATS server that is started (default: a free one)', whole(0, 65_535), 0)
     .option('--replicas <count>', 'copies of each bucket, with --nats', whole(1, 5))
     .option('--cluster <name>', 'first token of every subject (default: tepui)', token)
@@ -70,6 +77,14 @@ export function upCommand(program: Command): void {
     .option('--json', 'print what `tepui status --json` prints, once it is ready')
     .addHelpText('after', EXAMPLES);
   run<Options>(command, (_args, options) => up(options));
+}
+
+/** More servers than can be lost are no use, and an even number adds none. Rule: UP-11. */
+export function servers(text: string): number {
+  const count = Number(text);
+  if (count === 1 || count === MOST_NATS_SERVERS) return count;
+  const why = Number.isInteger(count) && count > 0 ? ' Two outvote nobody, and more than three add only copies.' : '';
+  throw new InvalidArgumentError(`1, or 3, which go on when one of them is lost.${why}`);
 }
 
 /** `name=ms` pairs, checked against the table. Rule: UP-8. */
@@ -90,12 +105,14 @@ export function parseTimings(pairs: readonly string[]): Partial<Timings> {
 async function up(options: Options): Promise<number> {
   const dir = dirOf(options);
   const natsUrl = options.nats ?? (process.env['NATS_URL'] || undefined);
+  requireConsistent(options, natsUrl);
   const plan: UpOptions = {
     dir,
     cluster: options.cluster ?? DEFAULT_CLUSTER,
     masters: options.masters,
     agents: options.agents,
     natsUrl,
+    natsServers: options.natsServers,
     port: options.port,
     replicas: options.replicas,
     timings: parseTimings(options.set ?? []),
@@ -117,6 +134,21 @@ async function up(options: Options): Promise<number> {
     return onRunning(dir, error.pid, options);
   }
   return supervise(cluster, dir, options);
+}
+
+/** Rule: UP-11. */
+function requireConsistent({ natsServers, replicas, port }: Options, natsUrl: string | undefined): void {
+  if (natsUrl !== undefined && natsServers !== undefined)
+    throw usageError(
+      `--nats-servers starts servers, and ${natsUrl === process.env['NATS_URL'] ? '$NATS_URL' : '--nats'} names one that runs already.`,
+      'Leave one of the two out.',
+    );
+  if (natsUrl === undefined && replicas !== undefined && replicas > (natsServers ?? 1))
+    throw usageError(
+      `--replicas ${replicas} needs as many servers.`,
+      'With --nats-servers 3 each bucket has three copies by itself.',
+    );
+  if (port + (natsServers ?? 1) - 1 > 65_535) throw usageError(`There are no ${natsServers} ports from ${port} on.`);
 }
 
 /** Somebody was here before: nothing is started, and nothing of theirs is touched. Rule: UP-3. */

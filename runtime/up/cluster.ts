@@ -1,4 +1,5 @@
 /** A cluster on one machine: nats-server, masters and agents as processes of their own, kept running and ended in order. Rules: UP-1 to UP-8. */
+import { availableParallelism } from 'node:os';
 import { storageInboxPrefix } from '../../protocol/subjects.js';
 import { OperatorClient } from '../client.js';
 import { silentLog } from '../log.js';
@@ -12,7 +13,7 @@ import { Keeper } from './keeper.js';
 import { logFile, makeFolders, type ClusterLayout } from './layout.js';
 import { endContainers, endLeftovers } from './leftovers.js';
 import { takeLock } from './lock.js';
-import { NatsKeeper } from './nats-keeper.js';
+import { NatsServers, serverCount } from './nats-servers.js';
 import { agentGraceMs, agentNames, masterNames, processArgv, writeProcessConfigs, type UpOptions } from './plan.js';
 import { logTail, NotReadyError, untilReady, type ReadyCluster } from './ready.js';
 import { removeState, writeState } from './state.js';
@@ -31,6 +32,9 @@ export class NatsUnreachableError extends Error {
 
 const READY_TIMEOUT_MS = 60_000;
 const MASTER_GRACE_MS = 5_000;
+/** NATS elects within 4 to 9 s. */
+const ELECTION_TIMEOUT_MS = 30_000;
+const ELECTION_POLL_MS = 250;
 /** A process that ends so often before the cluster is ready has something that no new start mends. */
 const MOST_RESTARTS = 4;
 
@@ -39,7 +43,7 @@ export class LocalCluster {
   readonly #options: UpOptions;
   readonly #keepers: Keeper[] = [];
   readonly #unlock: () => void;
-  #nats: NatsKeeper | undefined;
+  #nats: NatsServers | undefined;
   #server = { url: '', version: '' };
   #stopping = false;
   #starting: Promise<unknown> = Promise.resolve();
@@ -144,13 +148,14 @@ export class LocalCluster {
       return new Map(userNames(masters, agents).map((name) => [name, { url: natsUrl }]));
     }
     const users = clusterUsers(cluster, masters, agents);
+    const servers = serverCount(this.#options.natsServers, this.layout, availableParallelism());
     const onChange = (): void => this.#save();
-    const nats = new NatsKeeper({ layout: this.layout, cluster, users, port, report, onChange });
+    const nats = new NatsServers({ layout: this.layout, cluster, servers, users, port, report, onChange });
     this.#nats = nats;
     await nats.start();
     this.#requireWanted();
     this.#server = { url: nats.url, version: nats.version };
-    report(`nats-server ${nats.version} listens at ${nats.url}`);
+    report(`nats-server ${nats.version} listens at ${nats.url.replaceAll(',', ', ')}`);
     return new Map(users.map(({ user, password }) => [user, { url: nats.url, user, password }]));
   }
 
@@ -164,11 +169,28 @@ export class LocalCluster {
       onFatal: () => undefined,
     });
     try {
-      const copies = replicas ?? (await bucketReplicas(connection, cluster)) ?? 1;
-      await provision(connection, cluster, { replicas: copies });
-      await createObjectBucket(connection, WORD_COUNT, { replicas: copies });
+      const own = this.#nats?.keepers.length ?? 1;
+      await this.#untilReplicated(own, async () => {
+        const copies = replicas ?? (own > 1 ? own : await bucketReplicas(connection, cluster)) ?? 1;
+        await provision(connection, cluster, { replicas: copies });
+        await createObjectBucket(connection, WORD_COUNT, { replicas: copies });
+      });
     } finally {
       await connection.close();
+    }
+  }
+
+  /** Servers that have just started elect first, and meet each other one by one: until then buckets are refused, each time for another reason. */
+  async #untilReplicated(servers: number, make: () => Promise<void>): Promise<void> {
+    const deadline = performance.now() + ELECTION_TIMEOUT_MS;
+    for (;;) {
+      try {
+        return await make();
+      } catch (error) {
+        if (servers === 1 || performance.now() > deadline) throw error;
+        this.#requireWanted();
+        await new Promise((fulfil) => setTimeout(fulfil, ELECTION_POLL_MS));
+      }
     }
   }
 
@@ -216,14 +238,21 @@ export class LocalCluster {
     throw new NotReadyError(`${failing.name} ended ${failing.restarts} times. The end of ${log}:\n${logTail(log)}`);
   }
 
+  #address(): { url: string; version: string } {
+    const { url, version } = this.#nats ?? this.#server;
+    return { url, version };
+  }
+
   /** Written at each start and end of a process, so that whoever comes later knows what runs. */
   #save(): void {
     if (this.#stopped !== undefined && this.#keepers.every(({ record }) => record === undefined)) return;
     const running = (role: 'master' | 'agent'): NamedProcess[] =>
       this.#keepers.flatMap(({ name, role: own, record }) => (own === role && record ? [{ name, ...record }] : []));
-    const { url = this.#server.url, version = this.#server.version, pid } = this.#nats ?? {};
+    const servers = (this.#nats?.keepers ?? []).flatMap(({ name, url, record }) =>
+      record === undefined ? [] : [{ name, url, ...record }],
+    );
     writeState(this.layout.stateFile, {
-      nats: { url, version, ...(pid !== undefined && { pid }) },
+      nats: { ...this.#address(), servers },
       masters: running('master'),
       agents: running('agent'),
       dir: this.layout.dir,

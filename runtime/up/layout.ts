@@ -1,5 +1,5 @@
 /** Where a cluster of one machine keeps its files: all below one folder. Rule: UP-2. */
-import { mkdirSync, realpathSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, realpathSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 export interface ClusterLayout {
@@ -15,15 +15,27 @@ export interface ClusterLayout {
   readonly logs: string;
   /** Work directories of the agents, by name. */
   readonly agents: string;
-  readonly nats: { readonly configFile: string; readonly run: string; readonly store: string };
+  /** A folder for each NATS server, see {@link natsFiles}. */
+  readonly nats: string;
 }
+
+/** Where one NATS server keeps its files. */
+export interface NatsFiles {
+  /** `n1`, `n2`, ... */
+  readonly name: string;
+  readonly configFile: string;
+  readonly run: string;
+  readonly store: string;
+}
+
+/** One, or as many as can lose one. */
+export const MOST_NATS_SERVERS = 3;
 
 /** Folders that tasks of other users pass through on their way to their sandboxes. */
 const PASSAGE_MODE = 0o711;
 const SECRET_MODE = 0o700;
 
 export function clusterLayout(dir: string): ClusterLayout {
-  const nats = join(dir, 'nats');
   return {
     dir,
     stateFile: join(dir, 'cluster.json'),
@@ -32,7 +44,7 @@ export function clusterLayout(dir: string): ClusterLayout {
     processes: join(dir, 'processes'),
     logs: join(dir, 'log'),
     agents: join(dir, 'agents'),
-    nats: { configFile: join(nats, 'nats.conf'), run: join(nats, 'run'), store: join(nats, 'store') },
+    nats: join(dir, 'nats'),
   };
 }
 
@@ -40,11 +52,26 @@ export function clusterLayout(dir: string): ClusterLayout {
 export function makeFolders(dir: string): ClusterLayout {
   mkdirSync(dir, { recursive: true, mode: PASSAGE_MODE });
   const layout = clusterLayout(realpathSync(dir));
-  for (const folder of [layout.credentials, layout.processes, layout.logs, join(layout.dir, 'nats')])
+  for (const folder of [layout.credentials, layout.processes, layout.logs, layout.nats])
     mkdirSync(folder, { recursive: true, mode: SECRET_MODE });
   mkdirSync(layout.agents, { recursive: true, mode: PASSAGE_MODE });
   writeFileSync(join(layout.dir, '.gitignore'), '*\n');
   return layout;
+}
+
+/** Files of the servers `n1` to `n<servers>`. */
+export const natsFiles = ({ nats }: ClusterLayout, servers: number): NatsFiles[] =>
+  Array.from({ length: servers }, (_, i) => {
+    const name = `n${i + 1}`;
+    const own = (file: string): string => join(nats, name, file);
+    return { name, configFile: own('nats.conf'), run: own('run'), store: own('store') };
+  });
+
+/** How many NATS servers keep what is stored in this folder; `undefined` when nothing is yet. One of three may have lost its store. */
+export function storedServers(layout: ClusterLayout): number | undefined {
+  const [first, ...others] = natsFiles(layout, MOST_NATS_SERVERS);
+  if (others.some(({ configFile }) => existsSync(configFile))) return MOST_NATS_SERVERS;
+  return first !== undefined && existsSync(first.store) ? 1 : undefined;
 }
 
 export const credentialsFile = ({ credentials }: ClusterLayout, principal: string): string =>

@@ -2,12 +2,12 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { silentLog } from '../log.js';
-import { findServer } from '../nats/server-process.js';
+import { findServer, type ServerProcess } from '../nats/server-process.js';
 import { openIsolator } from '../node/cgroups.js';
 import { endRecorded } from '../node/node-processes.js';
 import { END_TASKS_SIGNAL } from '../process-config.js';
 import { bootId, endProcess, processesRunning, signalRecord, untilGone, type ProcessRecord } from './identity.js';
-import { processFile, workFolder, type ClusterLayout } from './layout.js';
+import { MOST_NATS_SERVERS, natsFiles, processFile, workFolder, type ClusterLayout } from './layout.js';
 import { removeVoidLock } from './lock.js';
 import { readState, removeState } from './state.js';
 
@@ -25,13 +25,13 @@ export async function endLeftovers(layout: ClusterLayout, agentGraceMs: number):
   await Promise.all(agents.map(({ record }) => endProcess(record, agentGraceMs, END_TASKS_SIGNAL)));
   await endContainers(layout);
   await Promise.all(masters.map(({ record }) => endProcess(record, MASTER_GRACE_MS)));
-  const server = await findServer({ runFolder: layout.nats.run }).catch(() => undefined);
-  await server?.stop();
+  const servers = await findServers(layout);
+  await Promise.all(servers.map((server) => server.stop()));
   removeState(layout.stateFile);
   // Ours stays: it is void only when nobody holds it.
   removeVoidLock(layout.lockFile);
   const named = [...agents, ...masters].map(({ name, record }) => `${name} (pid ${record.pid})`);
-  return server === undefined ? named : [...named, `nats-server (pid ${server.pid})`];
+  return [...named, ...servers.map(({ pid }) => `nats-server (pid ${pid})`)];
 }
 
 /** All at once, without a word to any: the second Ctrl-C, or a supervisor that does not answer. */
@@ -40,10 +40,18 @@ export async function killLeftovers(layout: ClusterLayout): Promise<void> {
   for (const { record } of all) signalRecord(record, 'SIGKILL');
   await Promise.all(all.map(({ record }) => untilGone(record, 10_000)));
   await endContainers(layout);
-  const server = await findServer({ runFolder: layout.nats.run, stopTimeoutMs: 500 }).catch(() => undefined);
-  await server?.stop();
+  const servers = await findServers(layout, 500);
+  await Promise.all(servers.map((server) => server.stop()));
   removeState(layout.stateFile);
   removeVoidLock(layout.lockFile);
+}
+
+async function findServers(layout: ClusterLayout, stopTimeoutMs?: number): Promise<ServerProcess[]> {
+  const limit = stopTimeoutMs === undefined ? {} : { stopTimeoutMs };
+  const found = natsFiles(layout, MOST_NATS_SERVERS).map(({ run }) =>
+    findServer({ runFolder: run, ...limit }).catch(() => undefined),
+  );
+  return (await Promise.all(found)).filter((server) => server !== undefined);
 }
 
 /** Kills what agents that are gone left running, as their records say. */

@@ -1,25 +1,24 @@
-/** The cluster's own nats-server: found or fetched, started, started again at the same address, stopped. Rules: UP-1, UP-7. */
-import { randomBytes } from 'node:crypto';
-import { locateServerBinary, systemServerSearch, type ServerBinary } from '../nats/server-binary.js';
-import { writeServerConfig, type ServerUser } from '../nats/server-config.js';
+/** One nats-server of the cluster: started, started again at the same address, stopped. Rules: UP-1, UP-7. */
+import { writeServerConfig, type ServerConfig } from '../nats/server-config.js';
 import { startServer, type ServerProcess } from '../nats/server-process.js';
 import { nextDelayMs } from './keeper.js';
 import { recordOf, signalRecord, untilGone, type ProcessRecord } from './identity.js';
-import type { ClusterLayout } from './layout.js';
+import type { NatsFiles } from './layout.js';
 
 export interface NatsOptions {
-  readonly layout: ClusterLayout;
-  readonly cluster: string;
-  readonly users: readonly ServerUser[];
-  /** 0: the server picks a free one, and keeps it through its restarts. */
+  readonly files: NatsFiles;
+  /** Path of the nats-server. */
+  readonly binary: string;
+  /** Its configuration at a port; -1: a free one, which it keeps through its restarts. */
+  readonly configAt: (port: number) => ServerConfig;
   readonly port: number;
   readonly onChange: () => void;
   readonly report: (line: string) => void;
 }
 
 export class NatsKeeper {
+  readonly name: string;
   readonly #options: NatsOptions;
-  #binary: ServerBinary | undefined;
   #server: ServerProcess | undefined;
   #record: ProcessRecord | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -32,6 +31,7 @@ export class NatsKeeper {
 
   constructor(options: NatsOptions) {
     this.#options = options;
+    this.name = options.files.name;
   }
 
   /** Without a login. */
@@ -43,15 +43,13 @@ export class NatsKeeper {
     return this.#version;
   }
 
-  get pid(): number | undefined {
-    return this.#record?.pid;
+  get record(): ProcessRecord | undefined {
+    return this.#record;
   }
 
-  /** Rejects with `NoServerError` or `ServerStartError`, which say what to do. */
+  /** Rejects with `ServerStartError`, which says what to do. */
   async start(): Promise<void> {
-    const { report, port } = this.#options;
-    this.#binary = await locateServerBinary(systemServerSearch(report));
-    await this.#writeConfig(port === 0 ? -1 : port);
+    await this.#writeConfig(this.#options.port);
     if (this.#stopping) return;
     await this.#launch();
     // Clients come back to where they were: after a crash it has to be the same port.
@@ -77,14 +75,8 @@ export class NatsKeeper {
   }
 
   #writeConfig(port: number): Promise<void> {
-    const { layout, cluster, users } = this.#options;
-    return writeServerConfig(layout.nats.configFile, {
-      serverName: cluster,
-      port,
-      storeFolder: layout.nats.store,
-      users,
-      systemUser: { user: 'sys', password: randomBytes(24).toString('hex') },
-    });
+    const { files, configAt } = this.#options;
+    return writeServerConfig(files.configFile, configAt(port));
   }
 
   #launch(): Promise<void> {
@@ -94,14 +86,9 @@ export class NatsKeeper {
   }
 
   async #startServer(): Promise<void> {
-    const { layout, onChange } = this.#options;
+    const { files, binary, onChange } = this.#options;
     const startedMs = performance.now();
-    const server = await startServer({
-      binary: this.#binary?.path ?? '',
-      configFile: layout.nats.configFile,
-      runFolder: layout.nats.run,
-      life: 'own',
-    });
+    const server = await startServer({ binary, configFile: files.configFile, runFolder: files.run, life: 'own' });
     this.#server = server;
     this.#url = server.url;
     this.#version = server.version;
@@ -113,9 +100,10 @@ export class NatsKeeper {
   #onEnd(how: string, livedMs: number): void {
     this.#record = undefined;
     if (this.#stopping) return;
-    this.#options.onChange();
+    const { onChange, report } = this.#options;
+    onChange();
     this.#delayMs = nextDelayMs(this.#delayMs, livedMs);
-    this.#options.report(`nats-server has ended (${how}); it is started again in ${this.#delayMs} ms`);
+    report(`nats-server ${this.name} has ended (${how}); it is started again in ${this.#delayMs} ms`);
     this.#timer = setTimeout(() => this.#relaunch(), this.#delayMs);
   }
 

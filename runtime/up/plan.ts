@@ -14,9 +14,11 @@ export interface UpOptions {
   readonly agents: number;
   /** A server that runs already, with a login that may do everything; else one is started. */
   readonly natsUrl?: string | undefined;
-  /** Port of the server that is started; 0: a free one. */
+  /** Servers to start, 1 or 3; undefined: what the folder has, or one. */
+  readonly natsServers?: number | undefined;
+  /** Port of the server that is started, of several the first; 0: a free one. */
   readonly port: number;
-  /** Copies of each bucket; undefined: what the buckets have, or one. */
+  /** Copies of each bucket; undefined: one on each server that is started, else what the buckets have, or one. */
   readonly replicas?: number | undefined;
   readonly timings: Partial<Timings>;
   /** Resources of the agents in Mesos' text form, the last for all that follow; none: the machine's, divided. */

@@ -5,13 +5,15 @@ import { check, Type, type Static } from '../../protocol/schema.js';
 const Process = Type.Object({ pid: Type.Integer({ minimum: 1 }), startTime: Type.Number() });
 const Named = Type.Object({ name: Type.String(), pid: Type.Integer({ minimum: 1 }), startTime: Type.Number() });
 
+const Server = Type.Object({ ...Named.properties, url: Type.String() });
+
 export const ClusterState = Type.Object({
   nats: Type.Object({
     /** Without a login. */
     url: Type.String(),
     version: Type.String(),
-    /** Only of a server that `up` started. */
-    pid: Type.Optional(Type.Integer()),
+    /** Those that `up` started and that run now. */
+    servers: Type.Array(Server),
   }),
   /** Those that run now. */
   masters: Type.Array(Named),

@@ -15,7 +15,7 @@ writeFileSync(file, JSON.stringify({ url: 'nats://file', user: 'me', password: '
 writeFileSync(join(dir, 'credentials', 'tap.json'), JSON.stringify({ url: 'nats://dir', user: 'tap', password: 'p' }));
 const process_ = { pid: 1, startTime: 1 };
 writeState(join(dir, 'cluster.json'), {
-  nats: { url: 'nats://dir', version: '2.15.1' },
+  nats: { url: 'nats://dir', version: '2.15.1', servers: [] },
   masters: [],
   agents: [],
   dir,

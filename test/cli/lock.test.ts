@@ -93,7 +93,11 @@ test('UP-5 what was started just before it could be written down is found by its
 test('UP-3 the state of a cluster is read as it was written, and one that was cut off is none', (t) => {
   const path = join(folder, 'cluster.json');
   const state: ClusterState = {
-    nats: { url: 'nats://127.0.0.1:1', version: '2.15.1', pid: 3 },
+    nats: {
+      url: 'nats://127.0.0.1:1',
+      version: '2.15.1',
+      servers: [{ name: 'n1', url: 'nats://127.0.0.1:1', pid: 3, startTime: 6 }],
+    },
     masters: [{ name: 'm1', pid: 4, startTime: 5 }],
     agents: [],
     dir: folder,

@@ -1,13 +1,18 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import test from 'ava';
 import fc from 'fast-check';
 import { Resources } from '../../protocol/resources.js';
 import { permissionsOf } from '../../protocol/subjects.js';
 import { withoutLogin } from '../../runtime/up/cluster.js';
 import { dividePorts, divideResources } from '../../runtime/up/divide-resources.js';
+import { clusterLayout } from '../../runtime/up/layout.js';
 import { nextDelayMs } from '../../runtime/up/keeper.js';
+import { serverCount } from '../../runtime/up/nats-servers.js';
 import { agentGraceMs, agentNames, masterNames } from '../../runtime/up/plan.js';
 import { clusterUsers } from '../../runtime/up/users.js';
-import { parseTimings } from '../../cli/commands/up.js';
+import { parseTimings, servers } from '../../cli/commands/up.js';
 
 const MACHINE = { cpus: 2, memoryMiB: 24_000, diskMiB: 100_000 };
 
@@ -100,4 +105,28 @@ test('UP-6 an address is shown without its login', (t) => {
   t.is(withoutLogin('nats://me:secret@host:4222'), 'nats://host:4222');
   t.is(withoutLogin('nats://a:b@one:1,me:c@two:2'), 'nats://one:1,two:2');
   t.is(withoutLogin('nats://host:4222'), 'nats://host:4222');
+});
+
+test('UP-11 as many servers as asked, else as have stored what is there, else one', (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'tepui-count-'));
+  t.teardown(() => rmSync(dir, { recursive: true, force: true }));
+  const layout = clusterLayout(dir);
+  t.deepEqual([serverCount(undefined, layout, 2), serverCount(1, layout, 1), serverCount(3, layout, 2)], [1, 1, 3]);
+  t.throws(() => serverCount(3, layout, 1), { name: 'ServerCountError', message: /need 2 cores, here is 1/ });
+  mkdirSync(join(dir, 'nats', 'n1', 'store'), { recursive: true });
+  t.is(serverCount(undefined, layout, 2), 1);
+  t.throws(() => serverCount(3, layout, 2), { name: 'ServerCountError', message: /kept by one NATS server/ });
+  for (const name of ['n2', 'n3']) {
+    mkdirSync(join(dir, 'nats', name));
+    writeFileSync(join(dir, 'nats', name, 'nats.conf'), '');
+  }
+  // Even when one has lost its store.
+  rmSync(join(dir, 'nats', 'n1', 'store'), { recursive: true });
+  t.is(serverCount(undefined, layout, 2), 3);
+  t.throws(() => serverCount(1, layout, 2), { name: 'ServerCountError', message: /kept by 3 NATS servers/ });
+});
+
+test('UP-11 one server or three, and no other number', (t) => {
+  t.deepEqual(['1', '3'].map(servers), [1, 3]);
+  for (const text of ['2', '4', '5', '0', '-1', 'many', '']) t.throws(() => servers(text), { message: /1, or 3/ });
 });

@@ -66,7 +66,7 @@ test.serial('UP-6 credentials are for their owner alone, and a tap may not speak
   await folder.up(...SMALL);
   for (const name of ['m1', 'a1', 'operator', 'run', 'tap', 'admin'])
     t.is(statSync(join(folder.dir, 'credentials', `${name}.json`)).mode & 0o777, 0o600);
-  t.is(statSync(join(folder.dir, 'nats', 'nats.conf')).mode & 0o777, 0o600);
+  t.is(statSync(join(folder.dir, 'nats', 'n1', 'nats.conf')).mode & 0o777, 0o600);
   const asTap = await folder.run('ps', '--credentials', join(folder.dir, 'credentials', 'tap.json'));
   t.is(asTap.status, 1);
   t.regex(asTap.stderr, /did not answer/);
@@ -165,7 +165,7 @@ test.serial(
       );
     });
     t.is(await folder.out('run', '--', 'echo', 'on'), 'on\n');
-    killNow(readState(join(folder.dir, 'cluster.json'))?.nats.pid);
+    killNow(readState(join(folder.dir, 'cluster.json'))?.nats.servers[0]?.pid);
     await until('NATS at its old address', async () => (await folder.run('status')).status === 0);
     t.is((await folder.json<StatusJson>('status')).nats.url, before.nats.url);
     t.is(await folder.out('run', '--', 'echo', 'still'), 'still\n');
@@ -224,7 +224,7 @@ test.serial('UP-2 UP-9 Ctrl-C during the first job ends it with the cluster', as
   t.deepEqual(folder.leftovers(), []);
 });
 
-test.serial('UP-1 UP-8 what cannot be started says why, and leaves nothing', async (t) => {
+test.serial('UP-1 UP-8 UP-11 what cannot be started says why, and leaves nothing', async (t) => {
   const folder = folderOf(t);
   const nowhere = await folder.run('up', ...SMALL, '--nats', 'nats://127.0.0.1:1');
   t.is(nowhere.status, 1);
@@ -235,5 +235,14 @@ test.serial('UP-1 UP-8 what cannot be started says why, and leaves nothing', asy
   t.regex(resources.stderr, /'many' in 'cpus:many' is not a number/);
   t.is((await folder.run('up', '--set', 'nosuch=1')).status, 2);
   t.is((await folder.run('up', '--masters', '0')).status, 2);
+  const even = await folder.run('up', '--nats-servers', '2');
+  t.is(even.status, 2);
+  t.regex(even.stderr, /1, or 3/);
+  const both = await folder.run('up', '--nats-servers', '3', '--nats', 'nats://127.0.0.1:1');
+  t.is(both.status, 2);
+  t.regex(both.stderr, /Leave one of the two out/);
+  const copies = await folder.run('up', '--replicas', '3');
+  t.is(copies.status, 2);
+  t.regex(copies.stderr, /--nats-servers 3/);
   t.deepEqual(folder.leftovers(), []);
 });
