@@ -5,6 +5,7 @@ import { CountAllocator } from '../actors/master/allocator/count-allocator.js';
 import type { Stop } from '../actors/effect.js';
 import { DEFAULT_TIMINGS, type Timings } from '../protocol/limits.js';
 import { startAgent, startMaster, type RootOptions, type Running } from './compose.js';
+import { dieAt } from './die-at.js';
 import { processLog } from './log.js';
 import { readCredentials } from './nats/connection.js';
 import { closeStrayFiles } from './node/stray-files.js';
@@ -31,6 +32,7 @@ async function main(path: string): Promise<void> {
   const options: RootOptions = {
     cluster,
     principal,
+    hooks: dieAt(process.env['TEPUI_DIE_AT']),
     onStop: (stop: Stop) => {
       log.write('info', stop.reason);
       const status = stop.restart ? EXIT.steppedDown : EXIT.stopped;
