@@ -68,6 +68,6 @@ async function walk(t: ExecutionContext, host: string, least: number): Promise<v
 
 // ACCEPT's row, RUN_TASK, two updates and their acknowledgements, the row's deletion.
 test.serial(
-  'REG-3 ACC-4 UPD-3 a master that dies between any two effects of a launch loses nothing and starts nothing twice',
+  'FLT-7 REG-3 ACC-4 UPD-3 a master that dies between any two effects of a launch loses nothing and starts nothing twice',
   (t) => walk(t, 'master', 7),
 );

@@ -92,7 +92,7 @@ test.after.always(async () => {
 });
 
 test.serial(
-  'LNK-1 AGT-1 a cluster comes up though the first registrations and the word of the election are lost',
+  'FLT-6 LNK-1 AGT-1 a cluster comes up though the first registrations and the word of the election are lost',
   async (t) => {
     const losing = typesOf('start').map(([row, type]) => lose(row, type));
     const url = proxy.url.replace('nats://', 'nats://me:pw@');
@@ -119,7 +119,7 @@ async function lostIn(t: ExecutionContext, losing: Losing, what: string): Promis
 }
 
 for (const [row, type] of [...typesOf('launch'), ...typesOf('run')])
-  test.serial(`LNK-1 UPD-1 a lost ${row} ${type} costs no task`, async (t) => {
+  test.serial(`FLT-6 LNK-1 UPD-1 a lost ${row} ${type} costs no task`, async (t) => {
     const losing = lose(row, type);
     const task = waitingTask(`lost-${row}-${type}`);
     if (typesOf('run').some(([own, one]) => own === row && one === type)) await lostIn(t, losing, type);
@@ -131,7 +131,7 @@ for (const [row, type] of [...typesOf('launch'), ...typesOf('run')])
   });
 
 for (const [row, type] of typesOf('kill'))
-  test.serial(`KIL-1 a lost ${row} ${type} is said again, and the task is killed`, async (t) => {
+  test.serial(`FLT-6 KIL-1 a lost ${row} ${type} is said again, and the task is killed`, async (t) => {
     const task = waitingTask(`lost-${row}-${type}`);
     await task.started();
     const losing = lose(row, type);
@@ -143,7 +143,7 @@ for (const [row, type] of typesOf('kill'))
   });
 
 for (const [row, type] of typesOf('takeover'))
-  test.serial(`TKO-3 LNK-1 a ${row} ${type} that is lost in a takeover costs no task`, async (t) => {
+  test.serial(`FLT-6 TKO-3 LNK-1 a ${row} ${type} that is lost in a takeover costs no task`, async (t) => {
     const task = waitingTask(`takeover-${row}-${type}`);
     await task.started();
     const { masters } = await folder.json<StatusJson>('status');
@@ -160,7 +160,7 @@ for (const [row, type] of typesOf('takeover'))
     });
   });
 
-test('PRO-4 each message between master, agent and scheduler has its story here, or is known to have none', (t) => {
+test('FLT-6 each message between master, agent and scheduler has its story here, or is known to have none', (t) => {
   for (const row of Object.keys(BEGINNINGS) as Row[]) {
     const told = Object.values(STORIES).flatMap((story) => story[row] ?? []);
     t.deepEqual([...new Set([...told, ...(ELSEWHERE[row] ?? [])])].sort(), Object.keys(MESSAGES[row]).sort(), row);

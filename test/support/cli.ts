@@ -174,8 +174,11 @@ function isOf(pid: number, folder: string): boolean {
   }
 }
 
-/** SIGKILL to this process and no other: 0 and what is below mean whole groups. */
-export function killNow(pid: number | null | undefined): void {
+/** SIGKILL to this process and no other. */
+export const killNow = (pid: number | null | undefined): void => signalNow(pid, 'SIGKILL');
+
+/** To this process and no other: 0 and what is below mean whole groups. */
+export function signalNow(pid: number | null | undefined, signal: NodeJS.Signals): void {
   if (pid === null || pid === undefined || pid <= 1) throw new Error(`${pid} is no process of ours`);
-  process.kill(pid, 'SIGKILL');
+  process.kill(pid, signal);
 }
