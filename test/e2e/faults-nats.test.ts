@@ -2,7 +2,8 @@
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { readState, type ClusterState } from '../../runtime/up/state.js';
-import { CliFolder, killNow, pause, signalNow, until } from '../support/cli.js';
+import { CliFolder, killNow, pause, quickly, signalNow, until } from '../support/cli.js';
+import { testServerBinary } from '../support/nats-server.js';
 import { endUnharmed } from '../support/fault-check.js';
 import { startTap } from '../support/tap.js';
 import { startLedger } from '../support/task-ledger.js';
@@ -12,19 +13,20 @@ const COUNT = 30;
 const SHORT = ['heartbeatIntervalMs=100', 'leaseTtlMs=1000', 'leaseRenewalMs=250', 'updateRetryMs=500'];
 const LONGER_THAN_ALL_MS = 20_000;
 
-const scaled = SHORT.flatMap((pair) => ['--set', pair]);
+const scaled = quickly(...SHORT);
 
-async function begin(t: ExecutionContext, ...more: string[]) {
+async function begin(t: ExecutionContext, ...timings: string[]) {
+  await testServerBinary();
   const folder = new CliFolder();
   t.teardown(() => folder.remove());
-  await folder.up('--masters', '3', '--agents', '2', ...more);
+  await folder.out('up', '--detach', '--masters', '3', '--agents', '2', ...timings);
   const tap = await startTap(folder);
   const state = (): ClusterState => readState(join(folder.dir, 'cluster.json')) as ClusterState;
   return { folder, tap, state };
 }
 
 test.serial('FLT-1 NATS killed three times under tasks that run: all go on and end as they would have', async (t) => {
-  const { folder, tap, state } = await begin(t);
+  const { folder, tap, state } = await begin(t, ...quickly());
   const ledger = startLedger(folder, 'killed', COUNT, { waiting: true });
   for (const share of [0.2, 0.6, 1]) {
     await until('tasks', () => ledger.started() >= COUNT * share, 30_000);
@@ -35,24 +37,30 @@ test.serial('FLT-1 NATS killed three times under tasks that run: all go on and e
   await endUnharmed(t, ledger, COUNT, tap);
 });
 
-test.serial('FLT-1 NATS away for longer than every time-out (scaled to seconds): no KILL, no SHUTDOWN', async (t) => {
-  const { folder, tap, state } = await begin(t, ...scaled);
-  const ledger = startLedger(folder, 'away', COUNT, { waiting: true });
-  await until('tasks', () => ledger.started() === COUNT, 30_000);
-  const { supervisor, nats } = state();
-  // Whoever would start it again holds still.
+/** Kills NATS, and keeps whoever would start it again from doing so. Some tasks end while nobody can be told. */
+async function awayFor(ms: number, { supervisor, nats }: ClusterState, meanwhile: () => void): Promise<void> {
   signalNow(supervisor.pid, 'SIGSTOP');
   try {
     killNow(nats.servers[0]?.pid);
-    await pause(LONGER_THAN_ALL_MS / 2);
-    // Some end while nobody can be told.
-    ledger.open();
-    await pause(LONGER_THAN_ALL_MS / 2);
+    await pause(ms / 2);
+    meanwhile();
+    await pause(ms / 2);
   } finally {
     signalNow(supervisor.pid, 'SIGCONT');
   }
-  await endUnharmed(t, ledger, COUNT, tap);
-});
+}
+
+for (const [what, awayMs, timings] of [
+  ['for longer than every time-out (scaled to seconds)', LONGER_THAN_ALL_MS, scaled],
+  ['for a minute, with all time-outs as they are by default', 60_000, []],
+] as const)
+  test.serial(`FLT-1 NATS away ${what}: no KILL, no SHUTDOWN`, async (t) => {
+    const { folder, tap, state } = await begin(t, ...timings);
+    const ledger = startLedger(folder, 'away', COUNT, { waiting: true });
+    await until('tasks', () => ledger.started() === COUNT, 30_000);
+    await awayFor(awayMs, state(), () => ledger.open());
+    await endUnharmed(t, ledger, COUNT, tap);
+  });
 
 test.serial('FLT-1 NATS frozen for longer than every time-out (scaled to seconds): no KILL, no SHUTDOWN', async (t) => {
   const { folder, tap, state } = await begin(t, ...scaled);

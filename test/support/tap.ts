@@ -1,6 +1,6 @@
 /** The whole bus of a cluster, as a tap of its own role hears it: no request goes without a responder then, and nothing is said unheard. */
 import type { TapJson } from '../../cli/json-schemas.js';
-import { type CliFolder, type RunningCli } from './cli.js';
+import type { CliFolder, RunningCli } from './cli.js';
 
 export interface Tap {
   /** All that was heard so far. */
