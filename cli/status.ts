@@ -3,7 +3,7 @@ import type { AgentView } from '../protocol/operator-api.js';
 import { OperatorClient, RequestFailed } from '../runtime/client.js';
 import { isRunning } from '../runtime/up/identity.js';
 import { readCredentials } from '../runtime/nats/connection.js';
-import { bucketLeaders } from '../runtime/up/bucket-leaders.js';
+import { bucketLeaders } from '../runtime/nats/bucket-leaders.js';
 import { withoutLogin } from '../runtime/up/cluster.js';
 import { clusterLayout, credentialsFile } from '../runtime/up/layout.js';
 import { ADMIN } from '../runtime/up/users.js';
@@ -41,7 +41,7 @@ async function natsServers({ state, cluster }: Place, dir: string | null): Promi
   // Only an administrator may ask who leads a stream; where there is one server there is nothing to ask.
   const [first] = state.nats.servers;
   const leaders = state.nats.url.includes(',')
-    ? await bucketLeaders(await readCredentials(credentialsFile(clusterLayout(dir), ADMIN)), cluster)
+    ? await bucketLeaders(await readCredentials(credentialsFile(clusterLayout(dir), ADMIN)), cluster, ADMIN)
     : { registry: first?.name, lease: first?.name };
   const leadsOf = (name: string) => BUCKETS.filter((bucket) => leaders[bucket] === name);
   return running.map(({ name, url, pid }) => ({ name, url, pid, leads: leadsOf(name) }));

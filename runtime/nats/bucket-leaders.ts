@@ -2,9 +2,8 @@
 import { jetstreamManager } from '@nats-io/jetstream';
 import { leaseBucket, registryBucket, storageInboxPrefix } from '../../protocol/subjects.js';
 import { silentLog } from '../log.js';
-import { connectNats, type Credentials } from '../nats/connection.js';
-import { bucketStream } from '../nats/provision.js';
-import { ADMIN } from './users.js';
+import { connectNats, type Credentials } from './connection.js';
+import { bucketStream } from './provision.js';
 
 export interface BucketLeaders {
   /** Name of the server; `undefined` while there is none. */
@@ -15,10 +14,10 @@ export interface BucketLeaders {
 /** During an election nobody answers. */
 const ASK_MS = 2_000;
 
-export async function bucketLeaders(admin: Credentials, cluster: string): Promise<BucketLeaders> {
+export async function bucketLeaders(admin: Credentials, cluster: string, principal: string): Promise<BucketLeaders> {
   const connection = await connectNats({
     ...admin,
-    inboxPrefix: storageInboxPrefix(cluster, 'operator', ADMIN),
+    inboxPrefix: storageInboxPrefix(cluster, 'operator', principal),
     name: 'status',
     log: silentLog,
     onFatal: () => undefined,
