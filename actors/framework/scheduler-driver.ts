@@ -34,6 +34,8 @@ export interface SchedulerState extends ActorState {
   readonly unsure: Set<string>;
   reconciles: number;
   suppressed: boolean;
+  /** It was suppressed or revived while there was no session, perhaps after the question that the next one begins with. */
+  suppressionUnsaid: boolean;
   teardownSent: boolean;
   /** Set by a decision, read by the chart. */
   need: 'nothing' | 'subscription' | 'teardown' | 'end';
@@ -52,6 +54,7 @@ export function newSchedulerState(config: SchedulerConfig): SchedulerState {
     unsure: new Set(),
     reconciles: 0,
     suppressed: (config.scheduler.suppressedRoles ?? []).length > 0,
+    suppressionUnsaid: false,
     teardownSent: false,
     need: 'nothing',
     error: undefined,
@@ -128,9 +131,20 @@ function onSubscribed(state: SchedulerState, event: MessageOf<MasterToSchedulerM
   // What was sent under the old session may be lost, launches too: ask what became of each.
   for (const taskId of state.live.keys()) state.unsure.add(taskId);
   state.reconciles = 0;
-  const asks = reconcile(state, event);
+  const asks = [...saySuppression(state), ...reconcile(state, event)];
   const calls = state.config.scheduler.onSubscribed?.(state.config.own, { frameworkId, again }, event) ?? [];
   return [...asks, ...perform(state, calls, event, meta.id)];
+}
+
+/**
+ * 1. It asks to be subscribed, suppressed. 2. It revives; there is no session to say so in. 3. It is subscribed, suppressed, as it
+ * had asked: without a word it would never get an offer again. Rule: OFR-5.
+ */
+function saySuppression(state: SchedulerState): Effects {
+  const { frameworkId, suppressionUnsaid, suppressed } = state;
+  state.suppressionUnsaid = false;
+  if (!suppressionUnsaid || frameworkId === undefined) return NOTHING;
+  return [toMaster(state, suppressed ? 'SUPPRESS' : 'REVIVE', { frameworkId })];
 }
 
 /** Asks for each task whose fate is unknown; silence means "ask again". Rule: REC-1. */
@@ -250,6 +264,7 @@ function performOne(state: SchedulerState, call: Call, now: number, cause: strin
     case 'SUPPRESS':
     case 'REVIVE':
       state.suppressed = call.type === 'SUPPRESS';
+      state.suppressionUnsaid = !isSubscribed(state);
       break;
     case 'ACCEPT':
       noteLaunches(state, call);

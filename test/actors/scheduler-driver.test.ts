@@ -393,6 +393,18 @@ test('OFR-5: suppression is said again with each subscription, until it is reviv
   t.is(suppressed(), undefined);
 });
 
+test('OFR-5: who revives while it is asking to be subscribed as suppressed says so once it is', (t) => {
+  const kit = subscribedDriver();
+  kit.plan.onInput = [{ type: 'SUPPRESS' }];
+  kit.send({ type: 'INPUT', input: 1 } as never);
+  kit.send({ type: 'RECONNECTED' });
+  kit.plan.onInput = [{ type: 'REVIVE' }];
+  t.deepEqual(words(kit.send({ type: 'INPUT', input: 2 } as never)), []);
+  t.true(words(kit.subscribed()).includes('publish REVIVE'));
+  kit.send({ type: 'RECONNECTED' });
+  t.false(words(kit.subscribed()).includes('publish REVIVE'));
+});
+
 test('ACT-3: a scheduler is woken when it asks to be, once, and each WAKE replaces the one before', (t) => {
   const kit = subscribedDriver();
   kit.plan.onInput = [{ type: 'WAKE', atMs: kit.now + 50 }, { type: 'WAKE', atMs: kit.now + 300 }]; // prettier-ignore
