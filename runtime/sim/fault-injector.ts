@@ -2,10 +2,12 @@
 import { encodeMessage } from '../../protocol/codec.js';
 import type { Outage, Role } from './fault-plan.js';
 import type { SeededRandom } from './seeded-random.js';
-import { CLUSTER, storageConnection, type SimCluster } from './sim-cluster.js';
+import { tellLie } from './liar.js';
+import { CLUSTER, storageConnection, type Machine, type SimCluster } from './sim-cluster.js';
 import type { SimNode } from './sim-node.js';
 import type { NetworkPolicy } from './simulated-network.js';
 import type { StoragePolicy } from './simulated-storage.js';
+import { LONGEST_TAIL_MS } from './simulated-store.js';
 import { Incarnation } from './virtual-clock.js';
 
 const ROLES: readonly Role[] = ['master', 'agent', 'scheduler'];
@@ -31,6 +33,8 @@ export class FaultInjector {
   readonly counts = new Map<string, number>();
   readonly #cluster: SimCluster;
   readonly #random: SeededRandom;
+  /** Until when the watches of a master are behind. */
+  readonly #lagging = new Map<string, number>();
   #isStopped = false;
 
   constructor(cluster: SimCluster, random: SeededRandom) {
@@ -51,15 +55,34 @@ export class FaultInjector {
       cluster.storage.cut(name);
       this.#later(lastsMs, () => cluster.storage.heal(name));
     });
-    this.#repeat('storage halt', faults.storageHalt, (_random, lastsMs) => {
+    this.#repeat('storage halt', faults.storageHalt, (random, lastsMs) => {
       cluster.storage.halt();
-      this.#later(lastsMs, () => cluster.storage.resume());
+      this.#later(random.chance(0.5) ? random.between(4_000, 9_000) : lastsMs, () => cluster.storage.resume());
     });
+    this.#repeat('watch lag', faults.watchLag, (random, lastsMs) => {
+      const { name } = random.pick(cluster.masters);
+      this.#lagging.set(name, cluster.clock.now() + lastsMs);
+    });
+    this.#repeat('registry back', faults.registryBack, (_random, lastsMs) =>
+      cluster.storage.goBack('registry', lastsMs),
+    );
+    this.#repeat('clock jump', faults.clockJump, (random, lastsMs) => {
+      const node = random.pick(cluster.masters);
+      // A clock never runs backwards within a process, but the next one may begin at an earlier time.
+      const byMs = random.chance(0.5) ? lastsMs : -lastsMs;
+      if (byMs < 0) node.crash('its clock is set back');
+      cluster.jumpClock(node, byMs);
+    });
+    this.#repeat('sleep', faults.sleep, (random, lastsMs) => this.#sleep(random, lastsMs));
+    this.#machineFaults();
+    this.#repeat('lie', faults.lies, (random) => tellLie(cluster, random));
     this.#repeat('nonsense', faults.nonsense, (random) => this.#speakNonsense(random));
     for (const role of ROLES) {
       const one = (random: SeededRandom): SimNode => random.pick(cluster.ofRole(role));
       this.#repeat(`crash of ${role}`, faults.crash[role], (random, awayMs) => one(random).crash('crash', awayMs));
-      this.#repeat(`stop of ${role}`, faults.stop[role], (random) => one(random).stop());
+      this.#repeat(`stop of ${role}`, faults.stop[role], (random) =>
+        one(random).stop(role === 'agent' && random.chance(0.5)),
+      );
     }
   }
 
@@ -113,18 +136,34 @@ export class FaultInjector {
   }
 
   #storagePolicy(): StoragePolicy {
-    const { storageMs } = this.#cluster.plan.faults;
+    const { storageMs, storageRefuse, storageMute, storageLate, leaseShiftMs } = this.#cluster.plan.faults;
     const random = this.#random.fork('storage times');
+    const faults = this.#random.fork('storage faults');
+    const { clock } = this.#cluster;
+    const count = (kind: string, rate: number): boolean => {
+      const isOn = rate > 0 && faults.chance(rate);
+      if (isOn) this.#count(kind);
+      return isOn;
+    };
     // Seldom as slow as may be, or nothing would ever be stored in time.
     const way = (): number => 0.05 + storageMs * random.next() ** 4;
     return {
-      decideCall: () => ({
-        requestMs: way(),
-        applyMs: random.chance(0.3) ? 0 : way(),
-        answerMs: way(),
-        landsUnanswered: random.chance(0.5),
-      }),
-      entryDelayMs: way,
+      decideCall: (_node, call) => {
+        const isLate = call !== 'watch' && count('storage late', storageLate);
+        return {
+          requestMs: way() + (isLate && faults.chance(0.5) ? faults.between(4_000, 8_000) : 0),
+          applyMs: isLate ? faults.between(4_000, 6_000) : random.chance(0.3) ? 0 : way(),
+          answerMs: way(),
+          landsUnanswered: random.chance(0.5),
+          refuse: call !== 'watch' && count('storage refuse', storageRefuse),
+          loseAnswer: call !== 'watch' && count('storage mute', storageMute),
+          ttlShiftMs: leaseShiftMs === 0 ? 0 : faults.between(-leaseShiftMs, leaseShiftMs),
+        };
+      },
+      entryDelayMs: (node) => {
+        const untilMs = this.#lagging.get(node) ?? 0;
+        return untilMs > clock.now() ? untilMs - clock.now() + way() : way();
+      },
     };
   }
 
@@ -159,6 +198,45 @@ export class FaultInjector {
     const node = random.pick(this.#cluster.nodes);
     node.pause();
     this.#later(lastsMs, () => node.resume());
+  }
+
+  #machineFaults(): void {
+    const cluster = this.#cluster;
+    const { faults } = cluster.plan;
+    this.#repeat('restart of machine', faults.restartMachine, (random, awayMs) => {
+      const tailMs = random.chance(0.5) ? 0 : LONGEST_TAIL_MS * random.next() ** 2;
+      const how = { tailMs, keepsRecords: random.chance(0.5), awayMs: awayMs + 500 };
+      cluster.restartMachine(random.pick(cluster.agents), how);
+    });
+    this.#repeat('lost wrapper', faults.loseWrapper, (random) => {
+      // Rather while nobody looks on.
+      const away = cluster.agents.filter((node) => !node.isUp && !node.isDone);
+      const { processes } = cluster.machines.get(random.pick(away.length > 0 ? away : cluster.agents).name) as Machine;
+      const live = processes.live();
+      if (live.length > 0 && processes.loseWrapper(random.pick(live))) this.#count('wrapper that was lost');
+    });
+    this.#repeat('full disk', faults.fullDisk, (random, lastsMs) => {
+      const { store, processes } = cluster.machines.get(random.pick(cluster.agents).name) as Machine;
+      store.full = processes.full = true;
+      this.#later(lastsMs, () => (store.full = processes.full = false));
+    });
+    this.#repeat('removal of machine', faults.removeMachine, (random) => {
+      // One at least stays to do the work, and what fits on it must fit on it alone.
+      const [, ...others] = cluster.agents;
+      if (others.length > 0) cluster.removeMachine(random.pick(others));
+    });
+  }
+
+  #sleep(random: SeededRandom, lastsMs: number): void {
+    const { network } = this.#cluster;
+    const node = random.pick(this.#cluster.nodes);
+    const names = node.role === 'master' ? [node.name, storageConnection(node.name)] : [node.name];
+    node.pause();
+    for (const name of names) network.disconnect(name);
+    this.#later(lastsMs, () => {
+      for (const name of names) network.reconnect(name);
+      node.resume();
+    });
   }
 
   /** A principal says what no schema lets through: nobody may be hurt but the speaker. */

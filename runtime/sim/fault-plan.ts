@@ -34,10 +34,32 @@ export interface FaultPlan {
   readonly pause: Outage;
   /** A master that the storage does not hear. */
   readonly storageCut: Outage;
-  /** The storage has no leader. */
+  /** The storage has no leader; in one case of two for as long as a replicated stream takes to find one, 4 to 9 s. */
   readonly storageHalt: Outage;
   /** Longest time of each part of a storage call. */
   readonly storageMs: number;
+  /** Probabilities of a storage call: refused for nothing, done without an answer, done long after the caller gave up. */
+  readonly storageRefuse: number;
+  readonly storageMute: number;
+  readonly storageLate: number;
+  /** Leases end so much earlier or later than asked, at most. */
+  readonly leaseShiftMs: number;
+  /** One master's watches are behind, while all else is up to date. */
+  readonly watchLag: Outage;
+  /** The registry comes back older, by up to `lastsMs`. */
+  readonly registryBack: Outage;
+  /** The wall's clock of a master's machine jumps, by up to `lastsMs`: forward, or anywhere between two lives. */
+  readonly clockJump: Outage;
+  /** Power is cut from an agent's machine; how long it stays away. */
+  readonly restartMachine: Outage;
+  /** A wrapper dies, and its container with it, without a record. */
+  readonly loseWrapper: Outage;
+  /** The disk of an agent's machine has no room. */
+  readonly fullDisk: Outage;
+  /** An agent's machine is gone for good. */
+  readonly removeMachine: Outage;
+  /** A machine sleeps, longer than every timeout: its process stands still and its connections are gone. */
+  readonly sleep: Outage;
   /** Deaths of a process at any moment, by role; how long it stays away. */
   readonly crash: Readonly<Record<Role, Outage>>;
   /** Orderly ends, by role; how long it stays away. */
@@ -46,6 +68,8 @@ export interface FaultPlan {
   readonly crashPerEffect: Readonly<Record<Role, number>>;
   /** Messages that fit no schema, from principals that may speak. */
   readonly nonsense: Outage;
+  /** Messages that fit their schema and are not true, from principals that may speak. */
+  readonly lies: Outage;
 }
 
 export type Role = 'master' | 'agent' | 'scheduler';
@@ -65,9 +89,14 @@ export interface ClusterPlan {
 
 const NEVER: Outage = { everyMs: 0, lastsMs: 0 };
 
-/** On in one run of two, with a mean pause drawn evenly. */
-function outage(random: SeededRandom, everyMs: readonly [number, number], lastsMs: readonly [number, number]): Outage {
-  const isOn = random.chance(0.5);
+/** On in one run of two, if nothing else is said, with a mean pause drawn evenly. */
+function outage(
+  random: SeededRandom,
+  everyMs: readonly [number, number],
+  lastsMs: readonly [number, number],
+  chance = 0.5,
+): Outage {
+  const isOn = random.chance(chance);
   const drawn = { everyMs: random.integer(...everyMs), lastsMs: random.integer(...lastsMs) };
   return isOn ? drawn : NEVER;
 }
@@ -90,6 +119,9 @@ function drawLink(random: SeededRandom): LinkFaults {
   };
 }
 
+/** Not until a launch that the registry lacks gets its row back. */
+const REGISTRY_BACK_CHANCE = 0;
+
 export function drawFaults(random: SeededRandom): FaultPlan {
   const phaseMs = random.integer(10_000, 60_000);
   return {
@@ -101,6 +133,18 @@ export function drawFaults(random: SeededRandom): FaultPlan {
     storageCut: outage(random, [5_000, 20_000], [100, 15_000]),
     storageHalt: outage(random, [10_000, 30_000], [100, 10_000]),
     storageMs: random.pick([1, 1, 10, 100, 1_000]),
+    storageRefuse: rate(random, 0.02, 0.2),
+    storageMute: rate(random, 0.02, 0.3),
+    storageLate: rate(random, 0.02, 0.3),
+    leaseShiftMs: random.pick([0, 0, 500, 2_000]),
+    watchLag: outage(random, [5_000, 20_000], [100, 15_000], 0.3),
+    registryBack: outage(random, [15_000, 60_000], [100, 30_000], REGISTRY_BACK_CHANCE),
+    clockJump: outage(random, [5_000, 30_000], [100, 300_000], 0.25),
+    restartMachine: outage(random, [10_000, 60_000], [500, 15_000], 0.3),
+    loseWrapper: outage(random, [1_000, 10_000], [0, 0], 0.3),
+    fullDisk: outage(random, [10_000, 30_000], [100, 8_000], 0.2),
+    removeMachine: outage(random, [15_000, 60_000], [0, 0], 0.1),
+    sleep: outage(random, [10_000, 60_000], [20_000, 120_000], 0.2),
     crash: {
       master: outage(random, [4_000, 30_000], [200, 15_000]),
       agent: outage(random, [5_000, 40_000], [200, 15_000]),
@@ -117,6 +161,7 @@ export function drawFaults(random: SeededRandom): FaultPlan {
       scheduler: rate(random, 0.01),
     },
     nonsense: outage(random, [1_000, 10_000], [0, 0]),
+    lies: outage(random, [500, 5_000], [0, 0], 0.4),
   };
 }
 
@@ -129,10 +174,23 @@ export const NO_FAULTS: FaultPlan = {
   storageCut: NEVER,
   storageHalt: NEVER,
   storageMs: 1,
+  storageRefuse: 0,
+  storageMute: 0,
+  storageLate: 0,
+  leaseShiftMs: 0,
+  watchLag: NEVER,
+  registryBack: NEVER,
+  clockJump: NEVER,
+  restartMachine: NEVER,
+  loseWrapper: NEVER,
+  fullDisk: NEVER,
+  removeMachine: NEVER,
+  sleep: NEVER,
   crash: { master: NEVER, agent: NEVER, scheduler: NEVER },
   stop: { master: NEVER, agent: NEVER, scheduler: NEVER },
   crashPerEffect: { master: 0, agent: 0, scheduler: 0 },
   nonsense: NEVER,
+  lies: NEVER,
 };
 
 /** A framework that nobody comes back for must be gone within the second phase, and none within the first. */

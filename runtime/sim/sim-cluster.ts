@@ -1,7 +1,6 @@
 /** N masters, M agents and K schedulers: the production actors, hosts, checks and codec over the simulated ports. Rule: SIM-14. */
 import type { AnyStateMachine } from 'xstate';
 import type { AgentState } from '../../actors/agent/agent-state.js';
-import type { CommandExecutorState } from '../../actors/framework/command-executor.js';
 import type { Scheduler } from '../../actors/framework/scheduler.js';
 import type { SchedulerState } from '../../actors/framework/scheduler-driver.js';
 import { CountAllocator } from '../../actors/master/allocator/count-allocator.js';
@@ -16,6 +15,7 @@ import { calmNetwork, SimulatedNetwork } from './simulated-network.js';
 import { calmStorage, SimulatedStorage } from './simulated-storage.js';
 import { SimulatedFiles } from './simulated-files.js';
 import { SimulatedProcesses } from './simulated-processes.js';
+import { SimulatedStore } from './simulated-store.js';
 import type { SeededRandom } from './seeded-random.js';
 import { SimNode, type ClusterObserver } from './sim-node.js';
 import type { Incarnation, VirtualClock } from './virtual-clock.js';
@@ -41,9 +41,11 @@ export interface ClusterOptions {
 export interface Machine {
   readonly processes: SimulatedProcesses;
   readonly files: SimulatedFiles;
-  /** Every container that an earlier life has begun to start, as the journal on disk has them. */
-  readonly journal: Set<string>;
-  executor: CommandExecutorState | undefined;
+  readonly store: SimulatedStore;
+  /** Keys of records that it lost with a power cut, as they were before; never cleared. */
+  readonly lostKeys: Set<string>;
+  /** How often it was started anew. */
+  restarts: number;
 }
 
 export const CLUSTER = 'tepui';
@@ -104,10 +106,31 @@ export class SimCluster {
     this.storage.policy = calmStorage(random.fork('calm storage'));
     for (const master of this.masters) this.storage.heal(master.name);
     this.storage.resume();
+    for (const { store, processes } of this.machines.values()) store.full = processes.full = false;
     for (const node of this.nodes) {
       node.resume();
       node.start();
     }
+  }
+
+  /** Power is cut from an agent's machine and comes back: its process and all containers are over, and the tail of its store is lost. */
+  restartMachine(node: SimNode, how: { tailMs: number; keepsRecords: boolean; awayMs: number }): void {
+    const machine = this.machines.get(node.name) as Machine;
+    node.crash('its machine is restarted', how.awayMs);
+    machine.processes.restart(how.keepsRecords);
+    machine.restarts++;
+    for (const key of machine.store.loseTail(how.tailMs)) machine.lostKeys.add(key);
+  }
+
+  /** An agent's machine that never comes back. */
+  removeMachine(node: SimNode): void {
+    node.retire();
+    this.machines.get(node.name)?.processes.restart(false);
+  }
+
+  /** The wall's clock of a node's machine jumps, forward only while its process runs. */
+  jumpClock({ name }: SimNode, byMs: number): void {
+    this.#skews.set(name, (this.#skews.get(name) ?? 0) + byMs);
   }
 
   masterState(node: SimNode): MasterState {
@@ -134,9 +157,8 @@ export class SimCluster {
 
   #ports(life: Incarnation, node: SimNode, random: SeededRandom): Ports {
     const prefix = inboxPrefix(CLUSTER, node.role, node.name);
-    const skewMs = this.#skews.get(node.name) ?? 0;
     return {
-      clock: this.clock.clockOf(life, skewMs),
+      clock: this.clock.clockOf(life, () => this.#skews.get(node.name) ?? 0),
       random,
       transport: this.network.connect({ name: node.name, incarnation: life, inboxPrefix: prefix }),
       log: node.log,
@@ -148,7 +170,7 @@ export class SimCluster {
     name: string,
     role: Role,
     compose: (life: Incarnation, options: RootOptions, node: SimNode, ports: Ports) => Running<AnyStateMachine>,
-    more: Pick<ConstructorParameters<typeof SimNode>[0], 'onStop'> & { onDead?: () => void },
+    more: Pick<ConstructorParameters<typeof SimNode>[0], 'onStop'>,
   ): SimNode {
     const { clock, random, observer, plan } = this.#options;
     const own = random.fork(name);
@@ -177,12 +199,12 @@ export class SimCluster {
     return this.#node(
       name,
       'master',
-      (life, options, _node, ports) => {
+      (life, options, node, ports) => {
         const connection = storageConnection(name);
         const prefix = storageInboxPrefix(CLUSTER, 'master', name);
         const world: MasterPorts = {
           ...ports,
-          storage: this.storage.port(name, life),
+          storage: this.storage.port(name, life, (error) => node.crash(error.message)),
           probes: this.network.connect({ name: connection, incarnation: life, inboxPrefix: prefix }),
         };
         return startMaster(world, config, options) as unknown as Running<AnyStateMachine>;
@@ -195,26 +217,29 @@ export class SimCluster {
     const { clock, random, plan } = this.#options;
     const files = new SimulatedFiles(clock, random.fork(`${name} files`));
     const processes = new SimulatedProcesses(clock, random.fork(`${name} processes`), files);
-    const machine: Machine = { processes, files, journal: new Set(), executor: undefined };
-    this.machines.set(name, machine);
+    const store = new SimulatedStore(clock, random.fork(`${name} store`));
+    this.machines.set(name, { processes, files, store, lostKeys: new Set(), restarts: 0 });
     const { timings, maxStarting } = plan;
     return this.#node(
       name,
       'agent',
-      (life, options, _node, ports) => {
-        const world: AgentPorts = { ...ports, processes: processes.port(life), files: files.port(life) };
+      (life, options, node, ports) => {
+        const world: AgentPorts = {
+          ...ports,
+          processes: processes.port(life),
+          files: files.port(life),
+          store: store.port(life, (error) => node.crash(error.message)),
+        };
         const info = { hostname: name, resources: Resources.parse(resources).toArray() };
-        const config = { version: 'sim', info, timings, lost: [...machine.journal] };
         const executorConfig = { timings, maxStarting, environment: {} };
-        return startAgent(world, config, executorConfig, options) as unknown as Running<AnyStateMachine>;
+        return startAgent(
+          world,
+          { version: 'sim', info, timings },
+          executorConfig,
+          options,
+        ) as unknown as Running<AnyStateMachine>;
       },
-      {
-        onStop: () => true,
-        // Containers are the agent's children: they die with it, and its journal says which there were.
-        onDead: () => {
-          for (const id of [...processes.crash(), ...processes.ends.keys()]) machine.journal.add(id);
-        },
-      },
+      { onStop: () => true },
     );
   }
 

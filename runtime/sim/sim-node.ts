@@ -32,8 +32,6 @@ export interface NodeOptions {
   readonly compose: (life: Incarnation, options: RootOptions) => Running<AnyStateMachine>;
   /** Whether the process dies before this effect. */
   readonly diesBefore: (effect: Effect) => boolean;
-  /** The process has ended: what else ends with it. */
-  readonly onDead?: () => void;
   /** The actor asked for the end of its process. Returns whether it is started anew. */
   readonly onStop: (stop: Stop, running: Running<AnyStateMachine>) => boolean;
   /** How long the process stays away. */
@@ -64,9 +62,14 @@ export class SimNode {
     return this.#life?.paused === true;
   }
 
-  /** It ended for good: a scheduler that has done its work. */
+  /** It ended for good: a scheduler that has done its work, or a machine that never comes back. */
   get isDone(): boolean {
     return this.#done;
+  }
+
+  /** The present or last life. */
+  get life(): Incarnation | undefined {
+    return this.#life;
   }
 
   /** Which life this is, from 1. */
@@ -105,9 +108,15 @@ export class SimNode {
     this.#comeBack(awayMs);
   }
 
-  /** Asks the actor to end in order. */
-  stop(): void {
-    if (this.isUp) this.#running?.stop();
+  /** Death without a word, for good. */
+  retire(): void {
+    this.#done = true;
+    if (this.isUp) this.#end('is gone for good');
+  }
+
+  /** Asks the actor to end in order; an agent with `endTasks` ends its tasks first. */
+  stop(endTasks = false): void {
+    if (this.isUp) this.#running?.stop({ endTasks });
   }
 
   pause(): void {
@@ -150,10 +159,9 @@ export class SimNode {
   }
 
   #end(why: string): void {
-    const { observer, onDead } = this.#options;
+    const { observer } = this.#options;
     this.#life?.end();
     this.#running?.kill();
-    onDead?.();
     observer.onEnd?.(this, why);
   }
 

@@ -1,4 +1,4 @@
-/** The disk of one agent's machine: its records and its sandboxes, in memory. Rule: SIM-9. */
+/** The sandboxes on one agent's machine, in memory. Rule: SIM-9. */
 import type { Files, FileStatus } from '../ports.js';
 import type { SeededRandom } from './seeded-random.js';
 import type { Incarnation, VirtualClock } from './virtual-clock.js';
@@ -9,14 +9,12 @@ interface SandboxFile {
   mtimeMs: number;
 }
 
-/** How long a write or a read takes. */
+/** How long a read takes. */
 export interface FilesPolicy {
-  readonly storeMs: () => number;
   readonly readMs: () => number;
 }
 
 export const calmFiles = (random: SeededRandom): FilesPolicy => ({
-  storeMs: () => random.between(0.1, 3),
   readMs: () => random.between(0.05, 0.5),
 });
 
@@ -29,9 +27,7 @@ function segmentsOf(path: string): string[] | undefined {
 
 /** Outlives the agent's process; each life of it has its {@link port}. */
 export class SimulatedFiles {
-  readonly #records = new Map<string, Uint8Array>();
   readonly #files = new Map<string, SandboxFile>();
-  #lastStoreAtMs = 0;
   /** How full the disk is said to be, from 0 to 1. */
   usedShare = 0.3;
 
@@ -43,8 +39,6 @@ export class SimulatedFiles {
 
   port(incarnation: Incarnation): Files {
     return {
-      store: (name, value, onStored) => this.#store(incarnation, name, value, onStored),
-      load: (name) => copyOf(this.#records.get(name)),
       read: (path, offset, length, onRead) => {
         this.#later(incarnation, () => onRead(this.#read(path, offset, length)));
       },
@@ -83,24 +77,6 @@ export class SimulatedFiles {
     file.size = size;
     file.mtimeMs = this.clock.now();
     this.#files.set(name, file);
-  }
-
-  /** What is stored under a name, for checkers. */
-  record(name: string): Uint8Array | undefined {
-    return copyOf(this.#records.get(name));
-  }
-
-  /** Stores in order; a write that was on its way when the process died has taken place or not, one in two. */
-  #store(incarnation: Incarnation, name: string, value: Uint8Array, onStored: () => void): void {
-    if (!incarnation.alive) return;
-    const copy = new Uint8Array(value);
-    const landsAfterCrash = this.random.chance(0.5);
-    this.#lastStoreAtMs = Math.max(this.#lastStoreAtMs, this.clock.now() + this.policy.storeMs());
-    this.clock.schedule(this.#lastStoreAtMs, () => {
-      if (!incarnation.alive && !landsAfterCrash) return;
-      this.#records.set(name, copy);
-      this.clock.schedule(this.clock.now(), onStored, incarnation);
-    });
   }
 
   #folders(pattern: readonly string[]): FileStatus[] {
@@ -151,5 +127,3 @@ export class SimulatedFiles {
     return [...found.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
   }
 }
-
-const copyOf = (bytes: Uint8Array | undefined): Uint8Array | undefined => bytes && new Uint8Array(bytes);

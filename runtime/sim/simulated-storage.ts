@@ -1,7 +1,7 @@
 /** One simulated JetStream with the two buckets of a cluster. Rules: SIM-7, SIM-8. */
 import type { Entry, KeyedWrite, Random, Storage, Stored } from '../ports.js';
 import { BucketLog, type LogEntry } from './bucket-log.js';
-import { StorageWatch } from './storage-watch.js';
+import { StorageWatch, type WatchOptions } from './storage-watch.js';
 import type { Incarnation, VirtualClock } from './virtual-clock.js';
 
 export type Bucket = 'registry' | 'lease';
@@ -23,6 +23,12 @@ export interface CallVerdict {
   readonly answerMs: number;
   /** Whether a write takes place though the caller is cut off or the store has no leader; it is never answered then. */
   readonly landsUnanswered?: boolean | undefined;
+  /** The store refuses it, whatever it expects. */
+  readonly refuse?: boolean | undefined;
+  /** The store does what it was asked and its answer is lost. */
+  readonly loseAnswer?: boolean | undefined;
+  /** How much later, or earlier, than asked the entry expires. */
+  readonly ttlShiftMs?: number | undefined;
 }
 
 /** The faults, asked once per call and once per entry and watch. `node` is the name given to {@link SimulatedStorage.port}. */
@@ -45,7 +51,7 @@ export const calmStorage = (random: Random): StoragePolicy => {
 export interface StorageChange extends Entry {
   readonly now: number;
   readonly bucket: Bucket;
-  /** Who wrote it; `undefined` when it expired. */
+  /** Who wrote it; `undefined` when it expired, or came back. */
   readonly by: string | undefined;
 }
 
@@ -76,9 +82,17 @@ interface Stream {
   readonly watches: Set<StorageWatch>;
   /** Writes are applied in the order in which they arrived. */
   lastApplyAtMs: number;
+  /** Counts disasters: a write that was on its way at one is lost. */
+  disasters: number;
 }
 
-const newStream = (): Stream => ({ log: new BucketLog(), inFlight: new Map(), watches: new Set(), lastApplyAtMs: 0 });
+const newStream = (): Stream => ({
+  log: new BucketLog(),
+  inFlight: new Map(),
+  watches: new Set(),
+  lastApplyAtMs: 0,
+  disasters: 0,
+});
 
 /** The store and all who are connected to it. */
 export class SimulatedStorage {
@@ -92,6 +106,7 @@ export class SimulatedStorage {
   ]);
   readonly #cut = new Set<string>();
   readonly #taps: ((change: StorageChange) => void)[] = [];
+  readonly #backTaps: ((bucket: Bucket, keys: ReadonlySet<string>) => void)[] = [];
   /** What came due while the store had no leader. */
   #postponed: (() => void)[] = [];
   #halted = false;
@@ -104,7 +119,7 @@ export class SimulatedStorage {
   }
 
   /** The port of one life of a node. */
-  port(name: string, incarnation: Incarnation): Storage {
+  port(name: string, incarnation: Incarnation, onFatal: (error: Error) => void = () => undefined): Storage {
     let lastArrivalAtMs = 0;
     let committing = false;
     const submit = (
@@ -118,7 +133,7 @@ export class SimulatedStorage {
       this.#travel({ ...proposal, by: name, verdict, answer }, lastArrivalAtMs);
     };
     return {
-      watch: (bucket, onEntry, onCaughtUp) => this.#watch(name, incarnation, { bucket, onEntry, onCaughtUp }),
+      watch: (bucket, onEntry, onCaughtUp) => this.#watch(name, incarnation, { bucket, onEntry, onCaughtUp, onFatal }),
       compareAndSet: (bucket, write, revision, ttlMs, onStored) => {
         if (!incarnation.alive) return;
         if (ttlMs !== undefined && !(ttlMs >= MIN_TTL_MS)) throw new RangeError(`time to live too short: ${ttlMs} ms`);
@@ -156,6 +171,11 @@ export class SimulatedStorage {
     this.#taps.push(onChange);
   }
 
+  /** Calls back with the keys that are other than they were whenever a bucket has gone back. */
+  tapGoingBack(onBack: (bucket: Bucket, keys: ReadonlySet<string>) => void): void {
+    this.#backTaps.push(onBack);
+  }
+
   /** Cuts a node off: its calls are `unknown` after their time-out, its watches fall silent. */
   cut(name: string): void {
     this.#cut.add(name);
@@ -177,6 +197,21 @@ export class SimulatedStorage {
     if (!this.#halted) return;
     this.#halted = false;
     for (const postponed of this.#postponed.splice(0)) postponed();
+    this.#startWatches();
+  }
+
+  /**
+   * A disaster: the bucket comes back as it was so long ago, its sequence too. Every watch loses its server and comes back; one that
+   * has seen more than there is ends its process.
+   */
+  goBack(bucket: Bucket, byMs: number): void {
+    const stream = this.#stream(bucket);
+    const { log, watches, inFlight } = stream;
+    stream.disasters++;
+    inFlight.clear();
+    const changed = log.goBack(this.clock.now() - byMs);
+    for (const tap of this.#backTaps) tap(bucket, changed);
+    for (const watch of watches) watch.interrupt();
     this.#startWatches();
   }
 
@@ -205,6 +240,7 @@ export class SimulatedStorage {
       incarnation,
     );
     return (outcome, revision) => {
+      if (verdict.loseAnswer === true) return;
       const arrive = (): void => {
         if (settled || this.#cut.has(name)) return;
         settled = true;
@@ -219,7 +255,10 @@ export class SimulatedStorage {
   #travel(proposal: Proposal, arriveAtMs: number): void {
     const sent = this.#reaches(proposal.by) ? proposal : unanswered(proposal);
     if (sent === undefined) return;
+    const stream = this.#stream(proposal.bucket);
+    const { disasters } = stream;
     this.clock.schedule(arriveAtMs, () => {
+      if (stream.disasters !== disasters) return;
       const arrived = this.#reaches(proposal.by) ? sent : unanswered(sent);
       if (arrived !== undefined) this.#arrive(arrived);
     });
@@ -229,12 +268,15 @@ export class SimulatedStorage {
     const { bucket, expected, verdict } = proposal;
     const stream = this.#stream(bucket);
     if (stream.inFlight.has(expected.key)) return proposal.answer('busy', 0);
+    if (verdict.refuse === true) return proposal.answer('refused', 0);
     if (!stream.log.accepts(expected.key, expected.revision)) return proposal.answer('refused', 0);
     if (verdict.applyMs === 0) return this.#apply(proposal);
     const held = new Set([expected.key, ...proposal.writes.map(({ key }) => key)]);
     for (const key of held) stream.inFlight.set(key, (stream.inFlight.get(key) ?? 0) + 1);
     stream.lastApplyAtMs = Math.max(stream.lastApplyAtMs, this.clock.now() + verdict.applyMs);
+    const { disasters } = stream;
     this.clock.schedule(stream.lastApplyAtMs, () => {
+      if (stream.disasters !== disasters) return;
       for (const key of held) {
         const count = (stream.inFlight.get(key) ?? 1) - 1;
         if (count > 0) stream.inFlight.set(key, count);
@@ -246,11 +288,12 @@ export class SimulatedStorage {
   }
 
   /** The expectation is checked again: the key may have expired meanwhile. */
-  #apply({ bucket, by, expected, writes, ttlMs, answer }: Proposal): void {
+  #apply({ bucket, by, expected, writes, ttlMs, verdict, answer }: Proposal): void {
     const { log } = this.#stream(bucket);
     if (!log.accepts(expected.key, expected.revision)) return answer('refused', 0);
     let revision = 0;
-    for (const { key, value } of writes) ({ revision } = this.#append(bucket, by, key, value, ttlMs));
+    const livesMs = ttlMs === undefined ? undefined : Math.max(1, ttlMs + (verdict.ttlShiftMs ?? 0));
+    for (const { key, value } of writes) ({ revision } = this.#append(bucket, by, key, value, livesMs));
     answer('stored', revision);
   }
 
@@ -262,7 +305,7 @@ export class SimulatedStorage {
     ttlMs?: number,
   ): LogEntry {
     const { log, watches } = this.#stream(bucket);
-    const entry = log.append(key, value);
+    const entry = log.append(key, value, this.clock.now());
     const { revision } = entry;
     for (const tap of this.#taps) tap({ now: this.clock.now(), bucket, by, key, value, revision });
     for (const watch of watches) watch.send(entry);
@@ -279,14 +322,14 @@ export class SimulatedStorage {
     }
     const { log } = this.#stream(bucket);
     if (log.get(entry.key) !== entry) return;
-    if (entry.value === undefined) log.remove(entry);
+    if (entry.value === undefined) log.remove(entry, this.clock.now());
     else this.#append(bucket, undefined, entry.key, undefined);
   }
 
   #watch(
     node: string,
     incarnation: Incarnation,
-    callbacks: { bucket: Bucket; onEntry: (entry: Entry) => void; onCaughtUp: () => void },
+    callbacks: { bucket: Bucket } & Pick<WatchOptions, 'onEntry' | 'onCaughtUp' | 'onFatal'>,
   ): void {
     if (!incarnation.alive) return;
     const { bucket } = callbacks;

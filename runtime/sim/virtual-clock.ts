@@ -179,10 +179,11 @@ export class VirtualClock implements Clock {
     return call;
   }
 
-  /** The clock that one life of a node sees: `skewMs` ahead of the world, dead with its life. */
-  clockOf(incarnation: Incarnation, skewMs = 0): Clock {
+  /** The clock that one life of a node sees: `skewMs` ahead of the world, never going backwards, dead with its life. */
+  clockOf(incarnation: Incarnation, skewMs: () => number = () => 0): Clock {
+    let latest = 0;
     return {
-      now: () => this.#now + skewMs,
+      now: () => (latest = Math.max(latest, this.#now + skewMs())),
       after: (delayMs, callback) => this.schedule(this.#now + delayMs, callback, incarnation),
     };
   }

@@ -4,5 +4,5 @@ import { newWorld } from './world.js';
 
 clockSuite(async () => {
   const { clock, life } = newWorld();
-  return { ...virtualHarness(clock), clock: clock.clockOf(life('node'), 250) };
+  return { ...virtualHarness(clock), clock: clock.clockOf(life('node'), () => 250) };
 });

@@ -1,5 +1,4 @@
 import { SimulatedFiles } from '../../runtime/sim/simulated-files.js';
-import { Incarnation } from '../../runtime/sim/virtual-clock.js';
 import { filesRemovalSuite } from './files-removal.suite.js';
 import { filesSuite, type FilesHarness } from './files.suite.js';
 import { virtualHarness } from './harness.js';
@@ -8,14 +7,9 @@ import { newWorld } from './world.js';
 const make = async (): Promise<FilesHarness> => {
   const { clock, random, life } = newWorld();
   const files = new SimulatedFiles(clock, random);
-  const agent = life('agent');
   return {
     ...virtualHarness(clock),
-    files: files.port(agent),
-    reopen: async () => {
-      agent.end();
-      return files.port(new Incarnation('agent', 2));
-    },
+    files: files.port(life('agent')),
     plant: async (path, content) => files.append(path, content),
   };
 };

@@ -5,6 +5,7 @@ import { SimulatedFiles } from '../../runtime/sim/simulated-files.js';
 import { calmNetwork, SimulatedNetwork } from '../../runtime/sim/simulated-network.js';
 import { SimulatedProcesses } from '../../runtime/sim/simulated-processes.js';
 import { calmStorage, SimulatedStorage } from '../../runtime/sim/simulated-storage.js';
+import { LONGEST_TAIL_MS, SimulatedStore } from '../../runtime/sim/simulated-store.js';
 import { Trace } from '../../runtime/sim/trace.js';
 import { Incarnation } from '../../runtime/sim/virtual-clock.js';
 import { bytes, text } from './harness.js';
@@ -14,7 +15,8 @@ function machine(seed = 1) {
   const { clock, random } = newWorld(seed);
   const files = new SimulatedFiles(clock, random.fork('files'));
   const processes = new SimulatedProcesses(clock, random.fork('processes'), files);
-  return { clock, files, processes, pass: (ms: number) => clock.run(clock.now() + ms) };
+  const store = new SimulatedStore(clock, random.fork('store'));
+  return { clock, files, processes, store, pass: (ms: number) => clock.run(clock.now() + ms) };
 }
 
 function launch(port: Processes, containerId: string, environment: Record<string, string>): ContainerEnd[] {
@@ -24,30 +26,64 @@ function launch(port: Processes, containerId: string, environment: Record<string
   return ends;
 }
 
-test('SIM-9: records and sandboxes outlive the agent’s process', (t) => {
+const records = (store: SimulatedStore): Record<string, string | undefined> =>
+  Object.fromEntries([...store.port(new Incarnation('agent', 99)).load()].map(([key, value]) => [key, text(value)]));
+
+test('SIM-9: sandboxes outlive the agent’s process', async (t) => {
   const { clock, files } = machine();
-  const first = new Incarnation('agent', 1);
-  files.port(first).store('agent', bytes('stored'), () => undefined);
   files.append('runs/1/stdout', 'text');
+  const read: unknown[] = [];
+  files.port(new Incarnation('agent', 2)).read('runs/1/stdout', 0, 10, (part) => read.push(text(part?.data)));
   clock.run(START_AT_MS + 10);
-  first.end();
-  t.is(text(files.port(new Incarnation('agent', 2)).load('agent')), 'stored');
+  t.deepEqual(read, ['text']);
 });
 
-test('SIM-9: a store that is on its way when the process dies has taken place or not, whole either way', (t) => {
-  const outcomes = new Set<string | undefined>();
-  for (let seed = 0; seed < 20; seed++) {
-    const { clock, files } = machine(seed);
+test('SIM-9: commits that are on their way when the process dies have taken place or not, in order, each as a whole', (t) => {
+  const outcomes = new Set<string>();
+  for (let seed = 0; seed < 40; seed++) {
+    const { clock, store } = machine(seed);
     const life = new Incarnation('agent', 1);
-    const port = files.port(life);
-    port.store('agent', bytes('old'), () => undefined);
+    const port = store.port(life);
+    port.commit([{ key: 'a', value: bytes('0') }, { key: 'b', value: bytes('0') }], () => undefined); // prettier-ignore
     clock.run(START_AT_MS + 10);
-    port.store('agent', bytes('new'), () => t.fail());
+    for (const value of ['1', '2'])
+      port.commit([{ key: 'a', value: bytes(value) }, { key: 'b', value: bytes(value) }], () => t.fail()); // prettier-ignore
     life.end();
-    clock.run(START_AT_MS + 20);
-    outcomes.add(text(files.record('agent')));
+    clock.run(START_AT_MS + 30);
+    const { a, b } = records(store);
+    t.is(a, b);
+    outcomes.add(a as string);
   }
-  t.deepEqual([...outcomes].sort(), ['new', 'old']);
+  t.deepEqual([...outcomes].sort(), ['0', '1', '2']);
+});
+
+test('SIM-9: with its power a machine loses the tail of its store, whoever was told of it, and nothing older', (t) => {
+  const { clock, store } = machine();
+  const port = store.port(new Incarnation('agent', 1));
+  const stored: string[] = [];
+  const commit = (key: string, value?: string): void =>
+    port.commit([{ key, ...(value !== undefined && { value: bytes(value) }) }], () => stored.push(key));
+  commit('old', 'kept');
+  commit('gone', 'kept');
+  clock.run(START_AT_MS + LONGEST_TAIL_MS);
+  commit('old', 'lost');
+  commit('new', 'lost');
+  commit('gone');
+  clock.run(clock.now() + 100);
+  t.is(stored.length, 5);
+  t.deepEqual([...store.loseTail(500)].sort(), ['gone', 'new', 'old']);
+  t.deepEqual(records(store), { old: 'kept', gone: 'kept' });
+  t.deepEqual([...store.loseTail(LONGEST_TAIL_MS)], []);
+});
+
+test('SIM-9: on a full disk no commit takes place, and the process is to end', (t) => {
+  const { clock, store } = machine();
+  const fatal: string[] = [];
+  const port = store.port(new Incarnation('agent', 1), (error) => fatal.push(error.message));
+  store.full = true;
+  port.commit([{ key: 'a', value: bytes('1') }], () => t.fail());
+  clock.run(START_AT_MS + 100);
+  t.deepEqual([fatal.length, records(store)], [1, {}]);
 });
 
 test('SIM-10: a process does what its environment says, or else its argv', (t) => {
@@ -59,22 +95,110 @@ test('SIM-10: a process does what its environment says, or else its argv', (t) =
   t.throws(() => script(['SIM_RUN_MS=soon']), { instanceOf: RangeError });
 });
 
-test('SIM-10: the death of the agent’s process kills its containers, of which only their ids are told', (t) => {
-  const { clock, processes, pass } = machine();
+interface Told {
+  readonly containerId: string;
+  readonly pid?: number;
+  readonly end?: ContainerEnd;
+}
+
+function adopt(port: Processes, ids: readonly string[]): Told[] {
+  const told: Told[] = [];
+  const specs = ids.map((id) => ({ containerId: id, sandbox: id, argv: [], environment: {} }));
+  port.adopt(specs, (containerId, pid) => told.push({ containerId, pid }), (containerId, end) => told.push({ containerId, end })); // prettier-ignore
+  return told;
+}
+
+test('SIM-10: containers outlive the agent’s process: a new life is told which run and how the others ended', (t) => {
+  const { processes, pass } = machine();
   const first = new Incarnation('agent', 1);
   const port = processes.port(first);
-  const ends = [launch(port, 'runs', { SIM_NEVER_ENDS: '1' }), launch(port, 'ended', { SIM_RUN_MS: '1' })];
-  pass(50);
-  ends.push(launch(port, 'starts', {}));
+  const ends = [launch(port, 'runs', { SIM_RUN_MS: '60000' }), launch(port, 'ends', { SIM_RUN_MS: '500', SIM_EXIT_CODE: '4' })]; // prettier-ignore
+  launch(port, 'unwanted', { SIM_NEVER_ENDS: '1' });
+  pass(100);
   first.end();
-  t.deepEqual(processes.crash(), ['runs', 'starts']);
-  pass(10_000);
-  t.deepEqual(ends, [[], [{ exitCode: 0 }], []]);
-  t.deepEqual([processes.live(), processes.starting, [...processes.starts].sort()], [[], 0, ['ended', 'runs']]);
-  t.deepEqual(processes.ends.get('runs'), { exitSignal: 'SIGKILL' });
-  const second = launch(processes.port(new Incarnation('agent', 2)), 'again', { SIM_EXIT_CODE: '4' });
-  clock.run(clock.now() + 1_000);
-  t.deepEqual(second, [{ exitCode: 4 }]);
+  pass(1_000);
+  const told = adopt(processes.port(new Incarnation('agent', 2)), ['runs', 'ends', 'unknown']);
+  t.deepEqual(told, []);
+  pass(100);
+  t.deepEqual(told.map(({ containerId, pid, end }) => [containerId, pid === undefined ? end : 'runs']), [
+    ['runs', 'runs'],
+    ['ends', 'runs'],
+    ['ends', { exitCode: 4 }],
+    ['unknown', { neverStarted: true }],
+  ]); // prettier-ignore
+  t.deepEqual([processes.live(), processes.strays, ends], [['runs'], ['unwanted'], [[], []]]);
+});
+
+test('SIM-10: what no launcher had claimed when the agent died never starts, and may be launched anew', (t) => {
+  const outcomes = new Set<string>();
+  for (let seed = 0; seed < 60; seed++) {
+    const { processes, pass } = machine(seed);
+    const first = new Incarnation('agent', 1);
+    launch(processes.port(first), 'c', { SIM_NEVER_ENDS: '1' });
+    pass(seed % 3);
+    first.end();
+    const port = processes.port(new Incarnation('agent', 2));
+    const told = adopt(port, ['c']);
+    pass(1_000);
+    t.is(told.length, 1);
+    if (told[0]?.end?.neverStarted === true) launch(port, 'c', { SIM_NEVER_ENDS: '1' });
+    pass(1_000);
+    outcomes.add(told[0]?.end?.neverStarted === true ? 'anew' : 'adopted');
+    t.deepEqual(processes.starts, ['c']);
+  }
+  t.deepEqual([...outcomes].sort(), ['adopted', 'anew']);
+});
+
+test('SIM-10: a wrapper that dies without a record takes its tree along, and nobody knows how it ended', (t) => {
+  const { processes, pass } = machine();
+  const first = new Incarnation('agent', 1);
+  const ends = launch(processes.port(first), 'c', { SIM_NEVER_ENDS: '1' });
+  t.false(processes.loseWrapper('c'));
+  pass(50);
+  t.true(processes.loseWrapper('c'));
+  pass(50);
+  t.deepEqual([ends, processes.live()], [[{ lost: 'wrapper' }], []]);
+  first.end();
+  const told = adopt(processes.port(new Incarnation('agent', 2)), ['c']);
+  pass(50);
+  t.deepEqual(told.at(-1), { containerId: 'c', end: { lost: 'wrapper' } });
+});
+
+for (const keepsRecords of [true, false])
+  test(`SIM-10: after a restart of the machine every container is over, with records ${keepsRecords ? 'kept' : 'lost'}`, (t) => {
+    const { processes, pass } = machine();
+    const first = new Incarnation('agent', 1);
+    const port = processes.port(first);
+    launch(port, 'ended', { SIM_RUN_MS: '1' });
+    launch(port, 'runs', { SIM_NEVER_ENDS: '1' });
+    pass(100);
+    first.end();
+    processes.restart(keepsRecords);
+    const lost = { lost: 'machine' } as const;
+    for (const number of [2, 3]) {
+      const life = new Incarnation('agent', number);
+      const told = adopt(processes.port(life), ['ended', 'runs', 'unknown']);
+      pass(100);
+      const ends = Object.fromEntries(
+        told.filter(({ end }) => end !== undefined).map((each) => [each.containerId, each.end]),
+      );
+      t.deepEqual(ends, { ended: keepsRecords ? { exitCode: 0 } : lost, runs: lost, unknown: lost });
+      life.end();
+    }
+    t.is(processes.isRecordLost('ended'), !keepsRecords);
+  });
+
+test('SIM-10: on a full disk nothing starts, and what runs still leaves its record', (t) => {
+  const { processes, pass } = machine();
+  const port = processes.port(new Incarnation('agent', 1));
+  const runs = launch(port, 'runs', { SIM_RUN_MS: '200' });
+  pass(50);
+  processes.full = true;
+  const refused = launch(port, 'refused', {});
+  pass(500);
+  t.deepEqual(runs, [{ exitCode: 0 }]);
+  t.truthy(refused[0]?.launchError);
+  t.deepEqual(processes.starts, ['runs']);
 });
 
 test('SIM-10: a container goes on while its agent is paused, which hears of it later', (t) => {

@@ -214,3 +214,46 @@ test('SIM-8: a tap sees each change as it is written, with who wrote it', (t) =>
     ],
   );
 });
+
+test('SIM-8: a bucket that comes back older ends who has seen more, loses what was on its way, and counts on from there', (t) => {
+  const { storage, port, commit, answers, values, clock, pass } = world();
+  const fatal: string[] = [];
+  const one = port('one');
+  const behind = port('behind');
+  commit(one, 'old', 0, 'task.1');
+  pass(10);
+  const early = follow(behind);
+  pass(10);
+  storage.cut('behind');
+  pass(1_000);
+  commit(one, 'new', 0, 'task.1', 'task.2');
+  pass(10);
+  const life = new Incarnation('ahead', 1);
+  storage.port('ahead', life, (error) => fatal.push(error.message)).watch('registry', () => undefined, () => undefined); // prettier-ignore
+  pass(10);
+  const back: string[] = [];
+  storage.tapGoingBack((bucket, keys) => back.push(bucket, ...keys));
+  commit(one, 'lost', 0, 'task.3');
+  storage.goBack('registry', 500);
+  t.deepEqual(values(), { 'task.1': 'old' });
+  storage.heal('behind');
+  clock.run(clock.now() + 6_000);
+  t.deepEqual([fatal.length, back], [1, ['registry', 'task.2', 'task.1']]);
+  t.deepEqual(answers.at(-1)?.slice(0, 2), ['lost', 'unknown']);
+  commit(one, 'again', 0, 'task.4');
+  pass(10);
+  t.deepEqual(early.seen, ['1 task.1=old', '2 task.4=again']);
+});
+
+test('SIM-7: a call may be refused for nothing, or done without an answer', (t) => {
+  for (const [decide, outcome, held] of [
+    [{ refuse: true }, 'refused', {}],
+    [{ loseAnswer: true }, 'unknown', { 'task.1': 'x' }],
+  ] as const) {
+    const { port, commit, answers, values, pass } = world(decide);
+    commit(port('one'), 'x', 0, 'task.1');
+    pass(6_000);
+    t.is(answers[0]?.[1], outcome);
+    t.deepEqual(values(), held);
+  }
+});

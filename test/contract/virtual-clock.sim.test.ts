@@ -104,7 +104,7 @@ test('SIM-2: a paused life is called once it goes on: what came due at once, in 
 
 test('SIM-2: a node’s clock has its own skew and the world’s pace', (t) => {
   const clock = new VirtualClock(START_AT_MS);
-  const own = clock.clockOf(new Incarnation('a', 1), -400);
+  const own = clock.clockOf(new Incarnation('a', 1), () => -400);
   let calledAtMs = 0;
   own.after(50, () => (calledAtMs = own.now()));
   clock.run(START_AT_MS + 60);

@@ -1,11 +1,13 @@
-/** `npm run sim -- --seed N`, or `--seeds K [--from N]`; `--json`, `--trace [LINES]`, `--keep-going`. */
+/** `npm run sim -- --seed N`, or `--seeds K [--from N] [--threads N]`; `--json`, `--trace LINES`, `--keep-going`. */
 import { parseArgs } from 'node:util';
-import { drawOptions, simulate, type Result } from './simulate.js';
+import { runSeeds, threadsOf, type Ran } from './pool.js';
+import { drawOptions } from './simulate.js';
 
 const USAGE = `usage: npm run sim -- [options]
   --seed N        one run
   --seeds K       K runs, from --from (default 1)
   --from N        first seed
+  --threads N     so many at a time; without it one for each core, 4 at most
   --trace LINES   print the last LINES of a failing run's story
   --keep-going    go on after a failing seed
   --json          one line of JSON per run
@@ -16,6 +18,7 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     seeds: { type: 'string' },
     from: { type: 'string', default: '1' },
+    threads: { type: 'string' },
     trace: { type: 'string', default: '0' },
     'keep-going': { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
@@ -23,11 +26,11 @@ const { values } = parseArgs({
   },
 });
 
-function print(result: Result, tookMs: number): void {
-  const { seed, failure, events, steps, virtualMs, counts, hash } = result;
+function print(result: Ran): void {
+  const { seed, failure, events, steps, virtualMs, counts, hash, tookMs } = result;
   if (values.json) {
-    const { options: _options, lines: _lines, ...rest } = result;
-    process.stdout.write(`${JSON.stringify({ ...rest, tookMs })}\n`);
+    const { lines: _lines, ...rest } = result;
+    process.stdout.write(`${JSON.stringify(rest)}\n`);
     return;
   }
   const rate = Math.round((events / tookMs) * 1000);
@@ -40,32 +43,32 @@ function print(result: Result, tookMs: number): void {
   if (values.seed !== undefined || failure !== undefined) process.stdout.write(`  ${JSON.stringify(counts)}\n`);
 }
 
-function main(): number {
+async function main(): Promise<number> {
   const one = values.seed !== undefined;
   const from = Number(values.seed ?? values.from);
   const count = one ? 1 : Number(values.seeds ?? NaN);
   const trace = Number(values.trace);
-  if (values.help || ![from, count, trace].every(Number.isInteger)) {
+  const threads = threadsOf(values.threads === undefined ? undefined : Number(values.threads));
+  if (values.help || ![from, count, trace, threads].every(Number.isInteger)) {
     process.stderr.write(USAGE);
     return values.help ? 0 : 64;
   }
   const broken: number[] = [];
   const begunAt = performance.now();
   let events = 0;
-  for (let seed = from; seed < from + count; seed++) {
-    if (one && !values.json)
-      process.stdout.write(`seed ${seed} draws ${JSON.stringify(drawOptions(seed), undefined, 1)}\n`);
-    const startedAt = performance.now();
-    const result = simulate(seed, { trace });
-    events += result.events;
-    if (one || values.json || result.failure !== undefined) {
-      for (const line of result.failure === undefined && !one ? [] : result.lines) process.stdout.write(`${line}\n`);
-      print(result, performance.now() - startedAt);
+  if (one && !values.json)
+    process.stdout.write(`seed ${from} draws ${JSON.stringify(drawOptions(from), undefined, 1)}\n`);
+  const onRan = (ran: Ran): boolean => {
+    events += ran.events;
+    if (one || values.json || ran.failure !== undefined) {
+      for (const line of ran.failure === undefined && !one ? [] : ran.lines) process.stdout.write(`${line}\n`);
+      print(ran);
     }
-    if (result.failure === undefined) continue;
-    broken.push(seed);
-    if (!values['keep-going']) break;
-  }
+    if (ran.failure !== undefined) broken.push(ran.seed);
+    return ran.failure === undefined || values['keep-going'];
+  };
+  await runSeeds({ from, count, threads, trace, onRan });
+  broken.sort((a, b) => a - b);
   const tookMs = performance.now() - begunAt;
   const rate = Math.round((events / tookMs) * 1000);
   if (!values.json)
@@ -75,4 +78,4 @@ function main(): number {
   return broken.length === 0 ? 0 : 1;
 }
 
-process.exitCode = main();
+process.exitCode = await main();

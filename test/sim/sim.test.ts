@@ -7,7 +7,8 @@ import { BUGS } from './mutations/bugs.js';
 import { drawOptions, simulate, type Options } from './simulate.js';
 
 const SEEDS_PER_TEST = 20;
-const RULES = 'SIM-13 LNK-1 EPO-1 EPO-2 REG-1 REG-3 ALC-1 ALC-4 LCH-1 LCH-4 UPD-1 UPD-5 TSK-1 EXE-3 KIL-2';
+const RULES =
+  'SIM-13 LNK-1 EPO-1 EPO-2 REG-1 REG-3 ALC-1 ALC-4 LCH-1 LCH-4 UPD-1 UPD-5 TSK-1 EXE-3 KIL-2 AGS-2 AGS-3 AGS-5 EPO-4';
 
 /** What seeds of one kind must have done in all, or they show nothing. */
 const DONE = [
@@ -34,6 +35,17 @@ const DONE = [
   'fault: storage cut',
   'fault: storage halt',
   'fault: nonsense',
+  'fault: lie',
+  'fault: sleep',
+  'fault: clock jump',
+  'fault: watch lag',
+  'fault: storage late',
+  'fault: storage mute',
+  'fault: storage refuse',
+  'fault: restart of machine',
+  'fault: removal of machine',
+  'fault: wrapper that was lost',
+  'fault: full disk',
   'fault: crash of master',
   'fault: crash of agent',
   'fault: crash of scheduler',
@@ -55,24 +67,19 @@ for (let from = 1; from <= 200; from += SEEDS_PER_TEST) {
   });
 }
 
-test.serial('SIM-13: the runs did something', (t) => {
+test.serial('SIM-13 SIM-16: the runs did something', (t) => {
   t.deepEqual(
     DONE.filter((what) => (total.get(what) ?? 0) < 5),
     [],
   );
 });
 
-/** Seeds that broke a rule before what they show was mended; a planted bug brings each of them back. */
+/**
+ * Seeds that broke a rule before what they show was mended. What a seed draws changes with each new kind of fault: then its story
+ * goes on as a planted bug, and what is pinned here is found anew.
+ */
 const REGRESSIONS = [
-  { seed: 1, rule: 'REG-3', what: 'a launch whose deletion is on its way is not asked for again' },
-  { seed: 3, rule: 'LNK-2', what: 'a scheduler that asks twice is not told that it is the older one' },
-  { seed: 5, rule: 'LCH-4', what: 'a scheduler that asks twice has one framework' },
-  { seed: 6, rule: 'ALC-4', what: 'refusing and reviving by turns is bounded' },
-  { seed: 14, rule: 'TSK-1', what: 'a reconciliation does not tell the end before the agent does' },
-  { seed: 40, rule: 'UPD-1', what: 'nothing is acknowledged for a framework whose removal is not stored' },
-  { seed: 76, rule: 'REC-1', what: 'UNREACHABLE of a launch that nobody knows is asked for again' },
-  { seed: 144, rule: 'FRW-5', what: 'a removed framework without tasks is forgotten by the next leader' },
-  { seed: 2244, rule: 'OFR-5', what: 'the filters of a framework end with its session' },
+  { seed: 75, rule: 'OFR-5', what: 'who revives while it asks to be subscribed as suppressed gets offers again' },
 ] as const;
 
 for (const { seed, rule, what } of REGRESSIONS)

@@ -7,11 +7,11 @@ import { drawCluster, FAILOVER_TIMEOUT_MS, type ClusterPlan } from '../../runtim
 import { SeededRandom } from '../../runtime/sim/seeded-random.js';
 import { CLUSTER, SimCluster, type SchedulerSeat } from '../../runtime/sim/sim-cluster.js';
 import type { ClusterObserver, SimNode } from '../../runtime/sim/sim-node.js';
-import type { StorageChange } from '../../runtime/sim/simulated-storage.js';
+import type { Bucket, StorageChange } from '../../runtime/sim/simulated-storage.js';
 import { Trace } from '../../runtime/sim/trace.js';
 import { VirtualClock } from '../../runtime/sim/virtual-clock.js';
 import { disagreements } from './checkers/agreement.js';
-import type { Checker, Scene } from './checkers/checker.js';
+import { isAgentGone, type Checker, type Scene } from './checkers/checker.js';
 import { CHECKERS } from './checkers/index.js';
 import { describe, mark } from './describe.js';
 import { beginLife, drawWorkload, newWorkload, schedulerOf, type Workload, type WorkloadPlan } from './workload.js';
@@ -73,6 +73,7 @@ class Simulation implements Scene {
   readonly cluster: SimCluster;
   readonly workloads = new Map<string, Workload>();
   readonly registry = new Map<string, unknown>();
+  readonly wentBack = new Set<string>();
   readonly #seed: number;
   readonly #options: Options;
   readonly #random: SeededRandom;
@@ -103,6 +104,7 @@ class Simulation implements Scene {
       observer: this.#observer(),
     });
     this.cluster.storage.tap((change) => this.#stored(change));
+    this.cluster.storage.tapGoingBack((bucket, keys) => this.#wentBack(bucket, keys));
     this.#checkers = CHECKERS.map((newChecker) => newChecker(this));
     const hearing = (key: keyof Checker): Checker[] => this.#checkers.filter((checker) => checker[key] !== undefined);
     this.#listeners = { steps: hearing('onStep'), effects: hearing('onEffect'), messages: hearing('onMessage') };
@@ -178,7 +180,7 @@ class Simulation implements Scene {
   }
 
   #seat(plan: WorkloadPlan): SchedulerSeat {
-    const own = newWorkload(plan);
+    const own = newWorkload(plan, (agentId) => isAgentGone(this, agentId));
     this.workloads.set(plan.name, own);
     const onTold: Parameters<typeof schedulerOf>[1] = (_own, status) => {
       this.#count(`told ${status.state}`);
@@ -264,6 +266,15 @@ class Simulation implements Scene {
       );
     }
     for (const checker of this.#checkers) checker.onStored?.(change);
+  }
+
+  #wentBack(bucket: Bucket, keys: ReadonlySet<string>): void {
+    this.#tell('storage', `${bucket} goes back: ${[...keys].join(' ')}`);
+    if (bucket !== 'registry') return;
+    this.registry.clear();
+    for (const [key, { value }] of this.cluster.storage.contents(bucket)) this.registry.set(key, decodeValue(value));
+    for (const key of keys) this.wentBack.add(key);
+    for (const checker of this.#checkers) checker.onWentBack?.();
   }
 
   #threw(node: string, error: unknown): void {

@@ -60,6 +60,8 @@ export interface Attempt {
 /** What the scheduler knows; it outlives its process. */
 export interface Workload {
   readonly plan: WorkloadPlan;
+  /** Whether an agent never comes back, as an operator would say. */
+  readonly isGone: (agentId: string) => boolean;
   frameworkId: string | undefined;
   startedAtMs: number;
   readonly waiting: { readonly spec: TaskSpec; readonly number: number; readonly notBeforeMs: number }[];
@@ -79,9 +81,10 @@ export interface Workload {
   tornDown: boolean;
 }
 
-export function newWorkload(plan: WorkloadPlan): Workload {
+export function newWorkload(plan: WorkloadPlan, isGone: (agentId: string) => boolean = () => false): Workload {
   return {
     plan,
+    isGone,
     frameworkId: undefined,
     startedAtMs: 0,
     waiting: plan.tasks.map((spec) => ({ spec, number: 1, notBeforeMs: spec.afterMs })),
@@ -224,7 +227,10 @@ export function schedulerOf(own: Workload, onTold: OnTold): Scheduler<Workload> 
       failoverTimeout: FAILOVER_TIMEOUT_MS / 1000,
       ...(own.plan.wantsKilling && { capabilities: [{ type: 'TASK_KILLING_STATE' as const }] }),
     },
-    ...(own.suppressed && { suppressedRoles: ['*'] }),
+    // As it is at each subscription.
+    get suppressedRoles() {
+      return own.suppressed ? ['*'] : [];
+    },
     onSubscribed: (state, { frameworkId }, { now }) => {
       state.frameworkId = frameworkId;
       state.startedAtMs ||= now;
@@ -239,7 +245,9 @@ export function schedulerOf(own: Workload, onTold: OnTold): Scheduler<Workload> 
       state.unsure.delete(status.taskId);
       if (attempt === undefined) return [];
       if (attempt.told.at(-1) !== status.state) attempt.told.push(status.state);
-      const ends = isTerminal(status.state) || status.state === 'TASK_UNKNOWN';
+      // Of what was on a machine that is gone nobody will ever know more.
+      const isOver = status.state === 'TASK_UNREACHABLE' && state.isGone(attempt.agentId ?? '');
+      const ends = isTerminal(status.state) || status.state === 'TASK_UNKNOWN' || isOver;
       if (ends && attempt.end === undefined) finish(state, attempt, status, now);
       return duties(state, now);
     },

@@ -1,6 +1,8 @@
 /** What a checker is, and what all of them see. Each looks on and changes nothing. */
 import type { Effect, Effects, Publish } from '../../../actors/effect.js';
+import { checkpointKey } from '../../../protocol/checkpoint.js';
 import type { Envelope } from '../../../protocol/envelope.js';
+import { registryKey } from '../../../protocol/registry.js';
 import type { TaskStatus } from '../../../protocol/task.js';
 import type { HostEvent } from '../../../runtime/actor-host.js';
 import type { SimCluster } from '../../../runtime/sim/sim-cluster.js';
@@ -15,6 +17,8 @@ export interface Scene {
   readonly workloads: ReadonlyMap<string, Workload>;
   /** The registry as it is written now, by key; the values decoded. */
   readonly registry: ReadonlyMap<string, unknown>;
+  /** Keys of the registry that were other before it went back. */
+  readonly wentBack: ReadonlySet<string>;
   /** A rule is broken. The run ends with the first. */
   fail(rule: string, message: string): void;
 }
@@ -47,6 +51,8 @@ export interface Checker {
   onEffect?(node: SimNode, host: string, effect: Effect): void;
   onMessage?(published: Published): void;
   onStored?(change: StorageChange): void;
+  /** The registry came back older. */
+  onWentBack?(): void;
   /** A scheduler is told a status. */
   onTold?(node: string, own: Workload, status: TaskStatus): void;
   /** After the second phase. */
@@ -54,6 +60,20 @@ export interface Checker {
 }
 
 export type NewChecker = (scene: Scene) => Checker;
+
+const OF_LAUNCH = ['launch', 'stream', 'ended'] as const;
+
+/** Whether a machine that lost power has lost a record of this launch: then its agent cannot know what it knew. */
+export const isRecordLost = ({ cluster }: Scene, launchId: string): boolean =>
+  [...cluster.machines.values()].some(
+    ({ lostKeys }) => lostKeys.size > 0 && OF_LAUNCH.some((kind) => lostKeys.has(checkpointKey(kind, launchId))),
+  );
+
+/** Whether the machine of an agent is gone for good. */
+export function isAgentGone({ cluster, registry }: Scene, agentId: string): boolean {
+  const record = registry.get(registryKey('agent', agentId)) as { principal: string } | undefined;
+  return cluster.agents.some(({ name, isDone }) => isDone && name === record?.principal);
+}
 
 /** The message of an event that a host got off the wire. */
 export interface Received {

@@ -9,7 +9,9 @@ export function healthyTasks(scene: Scene): Checker {
   const startedAtMs = new Map<string, number>();
   /** Agents that were asked to end in order. */
   const stopping = new Set<SimNode>();
+  const condemned = new Set<string>();
   const isExplained = (launchId: string, now: number): boolean => {
+    if (condemned.has(launchId)) return true;
     const { taskId, frameworkId } = launched.get(launchId) ?? { taskId: '', frameworkId: '' };
     const framework = scene.registry.get(registryKey('framework', frameworkId)) as { removed?: boolean } | undefined;
     if (framework === undefined || framework.removed === true) return true;
@@ -21,13 +23,24 @@ export function healthyTasks(scene: Scene): Checker {
     }
     return false;
   };
+  const counted = new Map<SimNode, number>();
   return {
     rules: ['KIL-2'],
     onStart: (node) => stopping.delete(node),
     onStep: ({ now, node, event }) => {
-      if (event.type === 'STOP') stopping.add(node);
-      if (event.type === 'CONTAINER_STARTED')
-        startedAtMs.set((event as unknown as { containerId: string }).containerId, now);
+      const { containerId = '', endTasks } = event as unknown as { containerId?: string; endTasks?: boolean };
+      if (event.type === 'STOP' && endTasks === true) {
+        stopping.add(node);
+        // If its process dies first, its next life carries the kills on.
+        for (const id of scene.cluster.agentState(node).launches.keys()) condemned.add(id);
+      }
+      // Told again to each life that adopts it.
+      if (event.type === 'CONTAINER_STARTED' && !startedAtMs.has(containerId)) startedAtMs.set(containerId, now);
+      if (event.type !== 'CONTAINER_STARTED' && event.type !== 'CONTAINER_ENDED') return;
+      const { strays = [] } = scene.cluster.machines.get(node.name)?.processes ?? {};
+      for (const id of strays.slice(counted.get(node) ?? 0))
+        if (!isExplained(id, now)) scene.fail('KIL-2', `${node.name} does not adopt ${id}, and so it was killed`);
+      counted.set(node, strays.length);
     },
     onEffect: (node, _host, effect) => {
       if (effect.type === 'tell') {

@@ -2,9 +2,16 @@
 import type { Checker, Scene } from './checker.js';
 
 export function launches(scene: Scene): Checker {
+  /** Asked for, and not known to have never started. */
   const asked = new Set<string>();
   return {
     rules: ['LCH-1'],
+    onStep: ({ event }) => {
+      if (event.type !== 'CONTAINER_ENDED') return;
+      // A new life has claimed it: what an earlier one asked for comes to nothing.
+      const { containerId, neverStarted } = event as unknown as { containerId: string; neverStarted?: boolean };
+      if (neverStarted === true) asked.delete(containerId);
+    },
     onEffect: (node, _host, effect) => {
       if (effect.type !== 'launchContainer') return;
       const { containerId } = effect.spec;

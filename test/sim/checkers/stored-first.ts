@@ -13,6 +13,8 @@ export function storedFirst(scene: Scene): Checker {
   const { registry } = scene;
   /** Updates that end a launch. */
   const terminal = new Set<string>();
+  /** Lives of masters that were there when the registry went back. */
+  const actedBefore = new Set<string>();
   const wrongOf = ({ message, body }: Publish): string | undefined => {
     const named = body as { agentId: string; frameworkId: string; launchId: string; uuid: Uint8Array };
     const has = (kind: 'agent' | 'framework' | 'task', id: string): boolean => registry.has(registryKey(kind, id));
@@ -42,6 +44,9 @@ export function storedFirst(scene: Scene): Checker {
   };
   return {
     rules: ['REG-3'],
+    onWentBack: () => {
+      for (const { name, lives } of scene.cluster.masters) actedBefore.add(`${name}#${lives}`);
+    },
     onEffect: (node, host, effect) => {
       if (effect.type !== 'publish') return;
       if (host === 'agent' && effect.message === 'STATUS_UPDATE') {
@@ -53,6 +58,8 @@ export function storedFirst(scene: Scene): Checker {
       // What a deposed leader says that has not heard of it, is stale: receivers drop it.
       if (effect.epoch !== (registry.get('epoch') as { epoch: number } | undefined)?.epoch) return;
       const wrong = wrongOf(effect);
+      // Until its watch says that the registry has gone back, a leader goes by what was stored.
+      if (wrong !== undefined && scene.wentBack.size > 0 && actedBefore.has(`${node.name}#${node.lives}`)) return;
       if (wrong !== undefined)
         scene.fail('REG-3', `${node.name} publishes ${effect.message} ahead of the registry: ${wrong}`);
     },

@@ -1,7 +1,7 @@
 /** TSK-1: as a scheduler is told it, a task never leaves a terminal state. */
 import { isTerminal } from '../../../protocol/task-state.js';
 import type { TaskState } from '../../../protocol/task.js';
-import type { Checker, Scene } from './checker.js';
+import { isRecordLost, type Checker, type Scene } from './checker.js';
 
 /** What a master says of a task that it does not know (any more): not a state of the launch. */
 const UNKNOWN_TO_MASTER: ReadonlySet<TaskState> = new Set<TaskState>([
@@ -16,18 +16,15 @@ export function taskMoves(scene: Scene): Checker {
   const ends = new Map<string, TaskState>();
   return {
     rules: ['TSK-1'],
-    onTold: (node, _own, { taskId, state, launchId, source, reason }) => {
+    onTold: (node, _own, { taskId, state, launchId, source }) => {
       const end = ends.get(taskId);
       if (end === undefined) {
         if (isTerminal(state)) ends.set(taskId, state);
         return;
       }
       if (state === end) return;
-      // An agent that was started anew keeps no statuses: what it had not brought home it can only call over.
-      if (source === 'SOURCE_AGENT' && reason === 'REASON_AGENT_RESTARTED' && UNKNOWN_TO_MASTER.has(state)) {
-        ends.set(taskId, state);
-        return;
-      }
+      // What its agent knew of it was lost with the power: it can only say how it looks now.
+      if (launchId !== undefined && isRecordLost(scene, launchId)) return;
       // A leader that has not heard of the end may guess so, if the agent is away; the guess has no uuid.
       if (state === 'TASK_UNREACHABLE' && source === 'SOURCE_MASTER') return;
       if (launchId === undefined && source === 'SOURCE_MASTER' && UNKNOWN_TO_MASTER.has(state)) return;

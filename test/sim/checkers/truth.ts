@@ -1,12 +1,12 @@
 /**
  * LCH-4: what is told as over does not run and never will; what is told as DROPPED never ran.
- * EXE-3: FINISHED is told of an exit with 0 alone, FAILED of none such.
+ * EXE-3: FINISHED is told of an exit with 0 alone, an exit as it was, and one that nobody knows of a container alone that was lost.
  */
 import type { CommandExecutorEvent } from '../../../actors/framework/command-executor.js';
 import { isTerminal } from '../../../protocol/task-state.js';
 import type { TaskStatus } from '../../../protocol/task.js';
 import type { ContainerEnd } from '../../../runtime/ports.js';
-import type { Checker, Scene } from './checker.js';
+import { isRecordLost, type Checker, type Scene } from './checker.js';
 
 export function truth(scene: Scene): Checker {
   /** Launch of a task id, once its agent has heard of it. */
@@ -24,20 +24,43 @@ export function truth(scene: Scene): Checker {
     }
     return undefined;
   };
+  const isExitLost = (launchId: string): boolean =>
+    [...scene.cluster.machines.values()].some(({ processes }) => processes.isRecordLost(launchId));
   const noteStarts = (): void => {
     for (const [name, { processes }] of scene.cluster.machines) {
       for (let i = counted.get(name) ?? 0; i < processes.starts.length; i++) started.add(processes.starts[i] as string);
       counted.set(name, processes.starts.length);
     }
   };
-  const wrongOf = ({ taskId, state }: TaskStatus, launchId: string | undefined): string | undefined => {
+  const wrongOf = (status: TaskStatus, launchId: string | undefined): readonly [string, string] | undefined => {
     if (launchId === undefined) return undefined;
     noteStarts();
+    const { taskId, state } = status;
     const end = endOf(launchId);
-    if (started.has(launchId) && end === undefined) return `${taskId} is told as ${state} while it runs`;
-    if (state === 'TASK_DROPPED' && started.has(launchId)) return `${taskId} is told as DROPPED and ran`;
-    if (state === 'TASK_FINISHED' && end?.exitCode !== 0) return `${taskId} is told as FINISHED and did not end with 0`;
-    return undefined;
+    const ran = started.has(launchId);
+    if (ran && end === undefined) return ['LCH-4', `${taskId} is told as ${state} while it runs`];
+    if (isRecordLost(scene, launchId)) return undefined;
+    if (state === 'TASK_DROPPED' && ran) return ['LCH-4', `${taskId} is told as DROPPED and ran`];
+    if (state === 'TASK_FINISHED' && end?.exitCode !== 0)
+      return ['EXE-3', `${taskId} is told as FINISHED and did not end with 0`];
+    return end !== undefined && ran ? wrongExit(status, end, launchId) : undefined;
+  };
+  /** What a machine that was restarted has no record of any more, nobody knows either. */
+  const wrongExit = (
+    status: TaskStatus,
+    end: ContainerEnd,
+    launchId: string,
+  ): readonly [string, string] | undefined => {
+    const { taskId, state, exitCode, exitSignal } = status;
+    // The master's own word says no more than that it is over.
+    if (status.uuid === undefined) return undefined;
+    const said = exitCode ?? exitSignal;
+    const was = end.exitCode ?? end.exitSignal;
+    if (said !== undefined && said !== was)
+      return ['EXE-3', `${taskId} is told to have ended with ${said}, not ${was}`];
+    if (said !== undefined || was === undefined) return undefined;
+    if (isExitLost(launchId)) return undefined;
+    return ['EXE-3', `${taskId} is told as ${state}, and that it ended with ${was} is lost`];
   };
   return {
     rules: ['LCH-4', 'EXE-3'],
@@ -45,7 +68,7 @@ export function truth(scene: Scene): Checker {
       if (!isTerminal(status.state)) return;
       over.set(status.taskId, status.state);
       const wrong = wrongOf(status, status.launchId ?? launchOf.get(status.taskId));
-      if (wrong !== undefined) scene.fail(status.state === 'TASK_FINISHED' ? 'EXE-3' : 'LCH-4', wrong);
+      if (wrong !== undefined) scene.fail(...wrong);
     },
     onEffect: (node, _host, effect) => {
       if (effect.type === 'tell') {
@@ -56,7 +79,8 @@ export function truth(scene: Scene): Checker {
       } else if (effect.type === 'launchContainer') {
         const taskId = taskOf.get(effect.spec.containerId) ?? '';
         const end = over.get(taskId);
-        if (end !== undefined) scene.fail('LCH-4', `${node.name} starts ${taskId}, which was told as ${end}`);
+        if (end !== undefined && !isRecordLost(scene, effect.spec.containerId))
+          scene.fail('LCH-4', `${node.name} starts ${taskId}, which was told as ${end}`);
       }
     },
   };

@@ -1,4 +1,5 @@
 /** Planted bugs, each a small patch of a source text, with the rule whose checker must catch it. */
+import { RESTART_BUGS } from './restart-bugs.js';
 
 export interface Patch {
   /** From the root of the package. */
@@ -25,6 +26,7 @@ const one = (name: string, rule: string, file: string, search: string, replace: 
 const rare = (bug: Bug): Bug => ({ ...bug, rare: true });
 
 export const BUGS: readonly Bug[] = [
+  ...RESTART_BUGS,
   one(
     'master: RUN_TASK before the row is stored',
     'REG-3',
