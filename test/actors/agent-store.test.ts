@@ -1,5 +1,7 @@
 /** The agent and its store: nothing is done before it is stored, and the order of what is said of a launch is kept. */
 import test from 'ava';
+import type { AgentMessageBody } from '../../protocol/agent-api.js';
+import { digestOf, stateByte } from '../../protocol/digest.js';
 import type { Effect } from '../../actors/effect.js';
 import type { AgentConfig } from '../../actors/agent/agent-state.js';
 import { launchesToAdopt } from '../../actors/agent/recovery.js';
@@ -68,7 +70,7 @@ test('AGS-1: what a master hears of a launch is what is stored of it', (t) => {
   kit.stored();
   kit.report('5-L1', 'TASK_FINISHED');
   const [again] = published(kit.send({ type: 'RECONNECTED' }), 'REREGISTER');
-  t.like((again?.body as { tasks: object[] }).tasks[0], { launchId: '5-L1', state: 'TASK_RUNNING' });
+  t.deepEqual([...(again?.body as AgentMessageBody<'REREGISTER'>).states], [stateByte('TASK_RUNNING', true)]);
   const [update] = published(kit.answer([]), 'STATUS_UPDATE');
   t.like(update?.body as object, { latestState: 'TASK_RUNNING', status: { state: 'TASK_RUNNING' } });
 });
@@ -202,7 +204,10 @@ test('AGS-5: updates that were not acknowledged are sent again by the next life 
   kit.pass(50);
   const next = reborn(kit);
   const [question] = published(next.all, 'REREGISTER');
-  t.deepEqual((question?.body as { tasks: { launchId: string; state: string }[] }).tasks.map(({ launchId, state }) => `${launchId} ${state}`), ['5-L1 TASK_FINISHED', '5-L2 TASK_RUNNING', '5-L4 TASK_STAGING']); // prettier-ignore
+  const asked = question?.body as AgentMessageBody<'REREGISTER'>;
+  t.deepEqual(asked.digest.launches, digestOf(['5-L1', '5-L2', '5-L4']));
+  const states = [stateByte('TASK_FINISHED', true), stateByte('TASK_RUNNING', false), stateByte('TASK_STAGING', false)];
+  t.deepEqual([...asked.states], states);
   const sent = updates(next.answer([launch('5-L1'), launch('5-L2'), launch('5-L4')]));
   t.deepEqual(sent, [one]);
   const [second] = updates(next.acknowledge(one));

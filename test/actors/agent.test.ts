@@ -463,7 +463,7 @@ test('PRO-1: an agent tells a caller what is wrong', (t) => {
 
 test('LNK-6 AGT-8: where the digests differ, an agent tells what differs, with all that makes a row, and nothing else', (t) => {
   const kit = registeredAgent({ records });
-  const ids = Array.from({ length: 200 }, (_, i) => `1-L${i}`);
+  const ids = Array.from({ length: 200 }, (_, i) => `1-L${i + 1}`);
   for (const launchId of ids) kit.run(launchId);
   kit.send({ type: 'RECONNECTED' });
   const { id: cause = '' } = kit.question;
@@ -478,8 +478,8 @@ test('LNK-6 AGT-8: where the digests differ, an agent tells what differs, with a
     ).map(({ body }) => body as AgentMessageBody<'REREGISTER'>);
   t.deepEqual(differs(ids.slice(1), { cause: 'another-q1' }), [], 'an answer to an earlier question');
   const [told] = differs(ids.slice(1));
-  const launch = told?.differing?.launches.find(({ launchId }) => launchId === '1-L0');
-  t.like(launch, { taskId: 't-1-L0', frameworkId: '5-0001', name: 'sleep' });
+  const launch = told?.differing?.launches.find(({ launchId }) => launchId === '1-L1');
+  t.like(launch, { taskId: 't-1-L1', frameworkId: '5-0001', name: 'sleep' });
   t.truthy(launch?.resources?.length);
   t.is(told?.differing?.buckets.length, 1);
   t.true((told?.differing?.launches.length ?? 0) < 30);
