@@ -10,7 +10,7 @@ import { probeSubject, subjectPattern } from '../protocol/subjects.js';
 import type { HostEvent } from './actor-host.js';
 import { Inbound } from './inbound.js';
 import { Outbound, type Speaker } from './outbound.js';
-import type { AgentPorts, MasterPorts, Ports } from './ports.js';
+import type { AgentPorts, ContainerEnd, MasterPorts, Ports } from './ports.js';
 import { Registrar } from './registrar.js';
 
 /** Which ports there are depends on the role; an effect without its port is a mistake in the composition. */
@@ -25,6 +25,8 @@ export interface ExecutorOptions {
   readonly tell?: (actor: string, event: HostEvent) => void;
   readonly onStop: (stop: Stop) => void;
 }
+
+type ContainerEffect = Extract<Effect, { type: `${string}Container` | 'adoptContainers' }>;
 
 export class EffectExecutor {
   readonly #options: ExecutorOptions;
@@ -68,24 +70,11 @@ export class EffectExecutor {
       }
       case 'tell':
         return need(tell, 'sibling actors')(effect.actor, effect.event);
-      case 'launchContainer': {
-        const { containerId } = effect.spec;
-        return need(world.processes, 'processes').launch(
-          effect.spec,
-          (pid) => send({ type: 'CONTAINER_STARTED', containerId, pid } as HostEvent),
-          (end) => send({ type: 'CONTAINER_ENDED', containerId, ...end } as HostEvent),
-        );
-      }
+      case 'launchContainer':
       case 'adoptContainers':
-        return need(world.processes, 'processes').adopt(
-          effect.containers,
-          (containerId, pid) => send({ type: 'CONTAINER_STARTED', containerId, pid } as HostEvent),
-          (containerId, end) => send({ type: 'CONTAINER_ENDED', containerId, ...end } as HostEvent),
-        );
       case 'signalContainer':
-        return need(world.processes, 'processes').signal(effect.containerId, effect.signal);
       case 'forgetContainer':
-        return need(world.processes, 'processes').forget(effect.containerId);
+        return this.#container(effect);
       case 'checkpoint':
         return need(world.store, 'store').commit(
           effect.writes.map(({ key, value }) => (value === undefined ? { key } : { key, value: encodeValue(value) })),
@@ -119,6 +108,31 @@ export class EffectExecutor {
       }
     }
   };
+
+  #container(effect: ContainerEffect): void {
+    const { world, send } = this.#options;
+    const processes = need(world.processes, 'processes');
+    const started = (containerId: string, pid: number): void =>
+      send({ type: 'CONTAINER_STARTED', containerId, pid } as HostEvent);
+    const ended = (containerId: string, end: ContainerEnd): void =>
+      send({ type: 'CONTAINER_ENDED', containerId, ...end } as HostEvent);
+    switch (effect.type) {
+      case 'launchContainer': {
+        const { containerId } = effect.spec;
+        return processes.launch(
+          effect.spec,
+          (pid) => started(containerId, pid),
+          (end) => ended(containerId, end),
+        );
+      }
+      case 'adoptContainers':
+        return processes.adopt(effect.containers, started, ended);
+      case 'signalContainer':
+        return processes.signal(effect.containerId, effect.signal);
+      case 'forgetContainer':
+        return processes.forget(effect.containerId);
+    }
+  }
 
   /** A message that no number of parts can carry is not sent; the gap in its session brings the peer back. Rule: LNK-5. */
   #publish(effect: Publish): void {

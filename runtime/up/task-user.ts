@@ -1,4 +1,4 @@
-/** As whom the tasks of a cluster run that was brought up by root. Rules: UP-10, PRC-10. */
+/** As whom the tasks of a cluster run that was brought up by root. Rules: UP-13, PRC-10. */
 import { statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -5,7 +5,7 @@ import test from 'ava';
 import { makeFolders } from '../../runtime/up/layout.js';
 import { chooseTaskUser } from '../../runtime/up/task-user.js';
 
-test('UP-10: tasks of a cluster of root run as nobody where it can come, else as root with a warning', async (t) => {
+test('UP-13: tasks of a cluster of root run as nobody where it can come, else as root with a warning', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'tepui-user-'));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));
   const layout = makeFolders(join(folder, 'cluster'));
