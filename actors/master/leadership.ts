@@ -105,7 +105,8 @@ function askToAbdicate(state: MasterState, { renewedAgeMs, epoch }: LeadingBody,
   const to = { row: 'masterMaster', parameters: { principal: state.config.name } } as const;
   return [
     log('warn', 'asking the leader to abdicate', { epoch, renewedAgeMs }),
-    publish(to, 'ABDICATE', { epoch }, { session: '0', epoch }),
+    // A standby speaks under no epoch; the number is the one that it means.
+    publish(to, 'ABDICATE', { epoch }, { session: '0', epoch: 0 }),
   ];
 }
 

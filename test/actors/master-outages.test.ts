@@ -177,7 +177,7 @@ test('TKO-4: a standby asks a leader that cannot renew to make way, once it has 
   let asked: Effect[] = [];
   while (asked.length === 0 && kit.now - freeAtMs < 10_000) asked = published(answered(kit, 6_000));
   t.true(kit.now - freeAtMs >= 2_500 && kit.now - freeAtMs <= 2_800, `${kit.now - freeAtMs}`);
-  t.like(asked[0], { message: 'ABDICATE', body: { epoch: 7 }, to: { row: 'masterMaster', parameters: { principal: 'm2' } } }); // prettier-ignore
+  t.like(asked[0], { message: 'ABDICATE', body: { epoch: 7 }, epoch: 0, to: { row: 'masterMaster', parameters: { principal: 'm2' } } }); // prettier-ignore
   const more = Array.from({ length: 20 }, () => published(answered(kit, 6_000)).length);
   t.is(more.reduce((sum, count) => sum + count, 0), 4, 'once a second'); // prettier-ignore
   kit.pass(1_000);

@@ -27,6 +27,8 @@ export function epochs(scene: Scene): Checker {
     },
     onEffect: (node, host, effect) => {
       if (host !== 'master' || (effect.type !== 'publish' && effect.type !== 'reply')) return;
+      // A standby speaks under none.
+      if (effect.epoch === 0) return;
       const self = `${node.name}#${node.lives}`;
       const owner = owners.get(effect.epoch);
       if (owner === undefined) owners.set(effect.epoch, self);
