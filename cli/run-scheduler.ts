@@ -159,7 +159,6 @@ export function runSchedulerOf(request: RunRequest, user: string): Scheduler<Run
       name: `run ${request.name}`,
       // A `run` that was killed leaves nothing behind for long.
       failoverTimeout: 15,
-      capabilities: [{ type: 'PARTITION_AWARE' }],
     },
     onSubscribed(state, { frameworkId }, { now }) {
       if (state.frameworkId === undefined) state.events.push({ event: 'subscribed', atMs: now, frameworkId });

@@ -88,10 +88,16 @@ export function subscribe(state: SchedulerState, { now, random }: Stamp): Effect
   state.deadlines.set('subscribe', now + waitMs);
   const { info } = config.scheduler;
   const roles = info.roles ?? [info.role ?? '*'];
-  const frameworkInfo: FrameworkInfo = frameworkId === undefined ? info : { ...info, id: frameworkId };
+  const frameworkInfo = { ...partitionAware(info), ...(frameworkId !== undefined && { id: frameworkId }) };
   const body = { subscribe: { frameworkInfo, ...(state.suppressed && { suppressedRoles: roles }) } };
   const named = frameworkId === undefined ? body : { ...body, frameworkId };
   return [toMaster(state, 'SUBSCRIBE', named, { id: member.nextQuestion(state.member) })];
+}
+
+/** The driver itself is: it asks again where the word is UNREACHABLE, and would forget a task that is told as LOST. Rule: REC-2. */
+function partitionAware(info: FrameworkInfo): FrameworkInfo {
+  const others = (info.capabilities ?? []).filter(({ type }) => type !== 'PARTITION_AWARE');
+  return { ...info, capabilities: [...others, { type: 'PARTITION_AWARE' }] };
 }
 
 /** The one gate for staleness; then the session. Rules: EPO-2, LNK-1. */

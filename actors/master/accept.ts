@@ -20,7 +20,7 @@ import {
 import { dropOffer, gatherAllocation, refusal } from './offers.js';
 import { removeIfDone } from './frameworks.js';
 import { forwardKill } from './kills.js';
-import { toAgentOf, toScheduler } from './send.js';
+import { tellStatus, toAgentOf, toScheduler } from './send.js';
 import type { Stored } from './stored.js';
 import { complete, recordOf, viewTask } from './tasks.js';
 import { taskError, taskResources, tasksOf } from './validation.js';
@@ -228,5 +228,5 @@ function failure(
     agentId: task.agentId,
     timestamp: now / 1000,
   };
-  return toScheduler(state, framework, 'UPDATE', { update: { status } }, cause);
+  return tellStatus(state, framework, status, cause);
 }

@@ -12,7 +12,7 @@ import { refuse } from './admission.js';
 import { missesTooMany } from './hearing.js';
 import { persist, type FrameworkRow, type MasterState } from './master-state.js';
 import { discardOffers, wantAllocation } from './offers.js';
-import { beginSession, inviteScheduler, subscribed, toAgentOf, toScheduler } from './send.js';
+import { beginSession, inviteScheduler, subscribed, tellStatus, toAgentOf, toScheduler } from './send.js';
 import { isRemoved, isStored, type Removed, type Stored } from './stored.js';
 
 type Subscribe = MessageOf<SchedulerMessage, 'scheduler.SUBSCRIBE'>;
@@ -172,8 +172,7 @@ function welcome(
   effects.push(subscribed(state, framework, body, meta.id));
   // What came while it was away; without this it would come at the agents' next repetition, up to ten minutes later.
   for (const { status, acknowledged } of framework.tasks.values())
-    if (status?.uuid !== undefined && !acknowledged)
-      effects.push(toScheduler(state, framework, 'UPDATE', { update: { status } }, meta.id));
+    if (status?.uuid !== undefined && !acknowledged) effects.push(tellStatus(state, framework, status, meta.id));
   return effects;
 }
 

@@ -1,6 +1,7 @@
 /** How a leading master addresses its peers: session and epoch in every message. */
 import type { MessageBody, MessageType } from '../../protocol/messages.js';
 import { NO_SESSION, sessionIdOf } from '../../protocol/ids.js';
+import type { TaskState, TaskStatus } from '../../protocol/task.js';
 import { NOTHING, publish, type Effects, type Publish } from '../effect.js';
 import type { AgentRow, FrameworkRow, MasterState, Peer, TaskRow } from './master-state.js';
 import type { Removed, Settled, Stored } from './stored.js';
@@ -68,7 +69,23 @@ export const subscribed = (
 
 type Recipient = Pick<FrameworkRow, 'principal' | 'frameworkId'> & { link: { session: string } };
 
-export const toScheduler = <T extends Exclude<MessageType<'scheduler'>, 'SUBSCRIBED'>>(
+/** States that a scheduler hears of only if it is PARTITION_AWARE; to the others each is the one word that they know. Rule: REC-2. */
+const AWARE_ONLY: ReadonlySet<TaskState> = new Set([
+  'TASK_DROPPED',
+  'TASK_UNREACHABLE',
+  'TASK_GONE',
+  'TASK_GONE_BY_OPERATOR',
+  'TASK_UNKNOWN',
+]);
+
+/** Tells a scheduler a status, in words that it understands. Rule: REC-2. */
+export function tellStatus(state: MasterState, framework: FrameworkRow, told: TaskStatus, cause?: string): Publish {
+  const isAware = framework.info.capabilities?.some(({ type }) => type === 'PARTITION_AWARE') === true;
+  const status: TaskStatus = AWARE_ONLY.has(told.state) && !isAware ? { ...told, state: 'TASK_LOST' } : told;
+  return sendToScheduler(state, framework, 'UPDATE', { update: { status } }, cause);
+}
+
+export const toScheduler = <T extends Exclude<MessageType<'scheduler'>, 'SUBSCRIBED' | 'UPDATE'>>(
   state: MasterState,
   framework: Recipient,
   message: T,

@@ -10,7 +10,7 @@ import { persist, type AgentRow, type FrameworkRow, type MasterState, type TaskR
 import { gatherAllocation } from './offers.js';
 import { removeIfDone } from './frameworks.js';
 import { isOfEarlierTerm, mayStillCome, rememberEnd } from './earlier-terms.js';
-import { toAgentOf, toScheduler } from './send.js';
+import { tellStatus, toAgentOf } from './send.js';
 import { settledByState, settledWithoutRow, type Settled } from './stored.js';
 
 /** Ended tasks that are kept for people to look at. */
@@ -48,9 +48,16 @@ export function statusByMaster(
     agentId,
     launchId,
     timestamp: now / 1000,
+    ...unreachableSince(state.agents.get(agentId)),
   };
-  return [toScheduler(state, framework, 'UPDATE', { update: { status } })];
+  return [tellStatus(state, framework, status)];
 }
+
+/** Since when its agent has not been reachable, in a status about a task of it. Rule: AGT-3. */
+const unreachableSince = (agent: AgentRow | undefined): Pick<TaskStatus, 'unreachableTime'> =>
+  agent?.unreachableAtMs === undefined
+    ? {}
+    : { unreachableTime: { nanoseconds: Math.floor(agent.unreachableAtMs) * 1e6 } };
 
 /** An agent's update: note it, then forward it. It comes again until it is acknowledged. Rules: UPD-1, UPD-4. */
 export function onStatusUpdate(state: MasterState, event: MessageOf<AgentMessage, 'agent.STATUS_UPDATE'>): Effects {
@@ -89,7 +96,7 @@ export function onStatusUpdate(state: MasterState, event: MessageOf<AgentMessage
   if (task === undefined && framework.tasks.has(status.taskId))
     return acknowledgeToAgent(settledWithoutRow(state, launchId), state, body.agentId, { frameworkId, status });
   if (!framework.connected) return NOTHING;
-  return [toScheduler(state, framework, 'UPDATE', { update: { status } }, meta.id)];
+  return [tellStatus(state, framework, status, meta.id)];
 }
 
 /** The scheduler has what it needs. Of a terminal update, first the row goes, then the word to the agent. Rules: UPD-2, UPD-3. */
@@ -294,6 +301,7 @@ export function reconcileOne(
     message: 'The master has no such task.',
     ...(agentId !== undefined && { agentId }),
     timestamp: now / 1000,
+    ...unreachableSince(agent),
   };
-  return [toScheduler(state, framework, 'UPDATE', { update: { status } })];
+  return [tellStatus(state, framework, status)];
 }

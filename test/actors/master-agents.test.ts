@@ -5,6 +5,7 @@ import {
   AgentPeer,
   leadingMaster,
   requireConservation,
+  statuses,
   statusWords,
   taskInfo,
   type MasterKit,
@@ -270,7 +271,9 @@ test('AGT-3 OFR-3: an agent that misses ten heartbeats is unreachable; its offer
   }
   t.is(agent.row.state, 'REGISTERED', 'ten pings are out');
   const effects = kit.pass(2_000);
+  const since = { nanoseconds: (agent.row.unreachableAtMs ?? 0) * 1e6 };
   t.is(agent.row.state, 'UNREACHABLE');
+  t.true(kit.now - (agent.row.unreachableAtMs ?? 0) < 2_000);
   t.deepEqual(bodies(effects, 'RESCIND'), [{ rescind: { offerId: offer } }]);
   t.deepEqual(statusWords(effects), ['runs TASK_UNREACHABLE REASON_AGENT_REMOVED']);
   t.deepEqual(bodies(effects, 'FAILURE'), [{ failure: { agentId: agent.id } }]);
@@ -279,7 +282,10 @@ test('AGT-3 OFR-3: an agent that misses ten heartbeats is unreachable; its offer
   t.is(runs.row.state, 'TASK_UNREACHABLE');
   t.is(ended.row.state, 'TASK_FINISHED');
   t.deepEqual(kit.offersOf(framework), []);
-  t.deepEqual(framework.reconcile({ taskId: 'runs' }).map(({ state }) => state), ['TASK_UNREACHABLE']); // prettier-ignore
+  t.deepEqual(statuses(effects).map(({ unreachableTime }) => unreachableTime), [since]); // prettier-ignore
+  kit.pass(1_000);
+  for (const asked of [{ taskId: 'runs' }, { taskId: 'never-heard-of', agentId: agent.id }])
+    t.like(framework.reconcile(asked)[0], { state: 'TASK_UNREACHABLE', unreachableTime: since });
   t.is(runs.row.state, 'TASK_UNREACHABLE', 'asking changes nothing');
   t.deepEqual(kit.state.allocator.allocate(kit.now), [], 'nothing of it is even considered');
 });
@@ -291,6 +297,7 @@ test('AGT-3: an unreachable agent that is back has its tasks as they really are'
   const effects = agent.reregister([{ row: runs.row }, { row: ended.row, state: 'TASK_FINISHED' }]);
   t.is(agent.row.state, 'REGISTERED');
   t.deepEqual(statusWords(effects), ['runs TASK_RUNNING REASON_AGENT_REREGISTERED']);
+  t.is(statuses(effects)[0]?.unreachableTime, undefined);
   t.is(runs.row.state, 'TASK_RUNNING');
   requireConservation(kit.state);
   t.is(kit.offersOf(framework).length, 1);

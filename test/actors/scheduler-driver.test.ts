@@ -120,11 +120,22 @@ function launched(kit: DriverKit, ...taskIds: string[]): Effect[] {
   return kit.hear('OFFERS', { offers: { offers: [offer('o1')] } });
 }
 
+const AWARE = [{ type: 'PARTITION_AWARE' as const }];
+
+test('REC-2: it is aware of partitions for every scheduler, and says all else that the scheduler can', (t) => {
+  const killing = { type: 'TASK_KILLING_STATE' as const };
+  for (const capabilities of [[killing], [killing, ...AWARE]]) {
+    const [question] = published(new DriverKit({ info: { capabilities } }).send({ type: 'START' }));
+    t.like(question?.body, { subscribe: { frameworkInfo: { capabilities: [killing, ...AWARE] } } });
+  }
+});
+
 test('FRW-1 LNK-1: it subscribes, and again with growing pauses until it is answered', (t) => {
   const kit = new DriverKit({ info: { roles: ['a', 'b'] } });
   const [question] = published(kit.send({ type: 'START' }));
   t.is(question?.message, 'SUBSCRIBE');
-  t.deepEqual(question?.body, { subscribe: { frameworkInfo: { user: 'u', name: 'f', roles: ['a', 'b'] } } });
+  const info = { user: 'u', name: 'f', roles: ['a', 'b'], capabilities: AWARE };
+  t.deepEqual(question?.body, { subscribe: { frameworkInfo: info } });
   t.deepEqual([question?.session, question?.to], ['0', { row: 'masterScheduler', parameters: { principal: 'f1' } }]);
   kit.pass(60_000);
   const ids = published(kit.all, 'SUBSCRIBE').map(({ id }) => id);
@@ -141,7 +152,7 @@ test('FRW-2: a framework that comes back says its id, and its suppression', (t) 
   const [question] = published(kit.send({ type: 'START' }));
   t.deepEqual(question?.body, {
     frameworkId: ID,
-    subscribe: { frameworkInfo: { user: 'u', name: 'f', id: ID }, suppressedRoles: ['*'] },
+    subscribe: { frameworkInfo: { user: 'u', name: 'f', id: ID, capabilities: AWARE }, suppressedRoles: ['*'] },
   });
   kit.subscribed();
   t.deepEqual(kit.heard, [`onSubscribed ${JSON.stringify({ frameworkId: ID, again: true })}`]);

@@ -342,7 +342,7 @@ export class SchedulerPeer extends Peer {
 
   constructor(kit: MasterKit, principal: string, info: Partial<FrameworkInfo> = {}) {
     super(kit, principal);
-    this.info = { user: 'nobody', name: principal, ...info };
+    this.info = { user: 'nobody', name: principal, capabilities: [{ type: 'PARTITION_AWARE' }], ...info };
   }
 
   get row(): FrameworkRow {
