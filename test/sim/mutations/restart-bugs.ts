@@ -12,8 +12,8 @@ const bug = (name: string, rule: string, file: string, ...texts: readonly (reado
 
 export const RESTART_BUGS: readonly Bug[] = [
   bug('agent: that a launch is over is not stored', 'UPD-1', UPDATES, [
-    'return persist(state, [...gone, rememberEnd(state, launchId, end, now)], () => NOTHING);',
-    'return gone.length === 0 ? NOTHING : persist(state, [rememberEnd(state, launchId, end, now)], () => NOTHING);',
+    'return persist(state, [...gone, rememberEnd(state, launchId, end, now)], (current, at) => {',
+    'return persist(state, gone.length === 0 ? [] : [rememberEnd(state, launchId, end, now)], (current, at) => {',
   ]),
   bug('agent: that RUNNING is acknowledged is not stored', 'UPD-1', UPDATES, [
     "  state.deadlines.setEarliest('save', now + SAVE_GATHER_MS);\n",
