@@ -24,7 +24,14 @@ export const EpochRecord = Type.Object({
 });
 export type EpochRecord = Static<typeof EpochRecord>;
 
-export const AgentRecord = Type.Object({ ...record, agentId: Id, principal: Text(255), agentInfo: AgentInfo });
+export const AgentRecord = Type.Object({
+  ...record,
+  agentId: Id,
+  principal: Text(255),
+  agentInfo: AgentInfo,
+  /** Since when it has not been reachable, in milliseconds since 1970; not there while it is. Rule: AGT-9. */
+  unreachableAtMs: Type.Optional(Type.Number()),
+});
 export type AgentRecord = Static<typeof AgentRecord>;
 
 export const FrameworkRecord = Type.Object({

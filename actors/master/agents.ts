@@ -1,7 +1,6 @@
 /** Agents: admission, registration, return. Rules: AGT-1, AGT-2, AGT-8, LNK-1, LNK-6. */
 import { sizeError } from '../../protocol/codec.js';
 import { agentIdOf } from '../../protocol/ids.js';
-import { registryKey, REGISTRY_VERSION, type AgentRecord } from '../../protocol/registry.js';
 import { Resources, resourcesError } from '../../protocol/resources.js';
 import { isTerminal } from '../../protocol/task-state.js';
 import type { AgentInfo } from '../../protocol/agent.js';
@@ -15,7 +14,7 @@ import { differs, readInventory, type Inventory } from './inventory.js';
 import { endInvitation } from './invitations.js';
 import { isOfEarlierTerm } from './earlier-terms.js';
 import { lostLaunches, restoreRows } from './lost-rows.js';
-import { persist, type AgentRow, type MasterState, type TaskRow } from './master-state.js';
+import { agentWrite, persist, type AgentRow, type MasterState, type TaskRow } from './master-state.js';
 import { wantAllocation, withdrawOffers } from './offers.js';
 import { beginSession, toAgentOf } from './send.js';
 import { markUnreachable } from './silence.js';
@@ -43,6 +42,7 @@ export function newAgentRow(agentId: string, principal: string, info: AgentInfo)
     registeredAtMs: undefined,
     reregisteredAtMs: undefined,
     unreachableAtMs: undefined,
+    unreachableStored: false,
   };
 }
 
@@ -116,13 +116,12 @@ function admitAndAnswer(
   }
   agent.version = version;
   agent.arrivalId = meta.id;
-  if (isStored(agent) && JSON.stringify(agent.info) === JSON.stringify(agentInfo))
-    return welcome(state, agent, arrival, answer);
+  const isSame = JSON.stringify(agent.info) === JSON.stringify(agentInfo) && agent.unreachableAtMs === undefined;
+  if (isStored(agent) && isSame) return welcome(state, agent, arrival, answer);
   agent.info = agentInfo;
   const back = agent.state;
   if (isNew) agent.state = 'ADMITTING';
-  const record: AgentRecord = { schemaVersion: REGISTRY_VERSION, agentId, principal: meta.principal, agentInfo };
-  const admission = persist(state, [{ key: registryKey('agent', agentId), record }], (_state, _now, { stored }) => {
+  const admission = persist(state, [agentWrite(agent)], (_state, _now, { stored }) => {
     if (agent.state === 'ADMITTING') agent.state = back;
     return welcome(state, stored(agent), arrival, answer);
   });
@@ -154,9 +153,10 @@ function welcome(
   agent.reregisteredAtMs = now;
   effects.push(...withdrawOffers(state, agent.offers.values(), now));
   enlist(state, agent);
-  const wasUnreachable = agent.state === 'UNREACHABLE';
+  const wasUnreachable = agent.unreachableStored;
   agent.state = 'REGISTERED';
   agent.unreachableAtMs = undefined;
+  agent.unreachableStored = false;
   const removed = new Set<Removed>();
   for (const { frameworkId } of inventory?.told.values() ?? []) {
     const framework = state.completedFrameworks.get(frameworkId);

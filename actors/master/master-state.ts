@@ -5,7 +5,7 @@ import type { FrameworkInfo } from '../../protocol/framework.js';
 import type { Timings } from '../../protocol/limits.js';
 import type { Offer } from '../../protocol/offer.js';
 import type { Resources } from '../../protocol/resources.js';
-import type { EpochRecord } from '../../protocol/registry.js';
+import { registryKey, REGISTRY_VERSION, type AgentRecord, type EpochRecord } from '../../protocol/registry.js';
 import type { Task, TaskInfo, TaskState, TaskStatus } from '../../protocol/task.js';
 import { CountedDeadlines } from '../deadlines.js';
 import type { Effects, RegistryWrite } from '../effect.js';
@@ -52,6 +52,8 @@ export interface AgentRow extends Peer {
   registeredAtMs: number | undefined;
   reregisteredAtMs: number | undefined;
   unreachableAtMs: number | undefined;
+  /** Whether the registry has that: only then is anybody told. Rule: AGT-9. */
+  unreachableStored: boolean;
 }
 
 export interface FrameworkRow extends Peer {
@@ -308,6 +310,13 @@ export function persist(state: MasterState, writes: readonly RegistryWrite[], th
   const requestId = ++state.requests;
   state.writes.set(requestId, then);
   return [{ type: 'persist', requestId, writes }];
+}
+
+/** The record of an agent, as one that is there, or as one that has been unreachable for so long. Rules: AGT-1, AGT-9. */
+export function agentWrite({ agentId, principal, info }: AgentRow, unreachableAtMs?: number): RegistryWrite {
+  const known = { schemaVersion: REGISTRY_VERSION, agentId, principal, agentInfo: info } as const;
+  const record: AgentRecord = unreachableAtMs === undefined ? known : { ...known, unreachableAtMs };
+  return { key: registryKey('agent', agentId), record };
 }
 
 export { type RegistryWrite };

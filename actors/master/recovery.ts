@@ -32,8 +32,14 @@ export function beginTerm(state: MasterState, event: Stamp): Effects {
   return [...announce(state, event), ...alarm, ...inviteAgents(state, event.now), ...done];
 }
 
-function recoverAgent(state: MasterState, { agentId, principal, agentInfo }: AgentRecord): void {
+/** One that was unreachable still is: it is not waited for, and what runs there is told as UNREACHABLE. Rule: AGT-9. */
+function recoverAgent(state: MasterState, { agentId, principal, agentInfo, unreachableAtMs }: AgentRecord): void {
   const row = WITNESS.stored(newAgentRow(agentId, principal, agentInfo));
+  if (unreachableAtMs !== undefined) {
+    row.state = 'UNREACHABLE';
+    row.unreachableAtMs = unreachableAtMs;
+    row.unreachableStored = true;
+  }
   state.agents.set(agentId, row);
   state.agentsByPrincipal.set(principal, row);
 }
@@ -72,5 +78,7 @@ function recoverTask(state: MasterState, record: TaskRecord, now: number): void 
   if (record.kill !== undefined) row.kill = { killPolicy: record.kill.killPolicy, cause: undefined, stored: true };
   state.tasks.set(launchId, row);
   framework.tasks.set(taskId, row);
-  state.agents.get(agentId)?.tasks.set(launchId, row);
+  const agent = state.agents.get(agentId);
+  agent?.tasks.set(launchId, row);
+  if (agent?.state === 'UNREACHABLE') row.state = 'TASK_UNREACHABLE';
 }

@@ -1,10 +1,10 @@
-/** Agents that do not answer: pinged, and marked as unreachable, slowly and not while many are silent at once. Rules: AGT-3, AGT-6, AGT-7. */
+/** Agents that do not answer: pinged, and marked as unreachable, slowly and not while many are silent at once. Rules: AGT-3, AGT-6, AGT-7, AGT-9. */
 import { NO_SESSION } from '../../protocol/ids.js';
 import { isTerminal } from '../../protocol/task-state.js';
 import { log, NOTHING, type Effect, type Effects } from '../effect.js';
 import { isHearing, missesTooMany } from './hearing.js';
 import { endInvitation, inviteAgents } from './invitations.js';
-import type { AgentRow, MasterState } from './master-state.js';
+import { agentWrite, persist, type AgentRow, type MasterState } from './master-state.js';
 import { withdrawOffers } from './offers.js';
 import { toAgent, toScheduler } from './send.js';
 import { statusByMaster } from './tasks.js';
@@ -60,7 +60,11 @@ const alarmOf = (isWide: boolean, silent: number, agents: number): Effect =>
     ? log('error', 'many agents are silent at once: none is marked as unreachable for now', { silent, agents })
     : log('info', 'few agents are silent now', { silent, agents });
 
-/** Its offers are withdrawn and its tasks are UNREACHABLE; nothing is killed. Rule: AGT-3. */
+/**
+ * Its offers are withdrawn at once, and its tasks are UNREACHABLE as soon as the registry has that it is; nothing is killed.
+ * 1. A scheduler is told that a task is UNREACHABLE. 2. The leader dies. 3. The agent comes to the next one, which takes it for
+ * one that never was away: nobody tells the scheduler that the task is back. Rules: AGT-3, AGT-9.
+ */
 export function markUnreachable(state: MasterState, agent: AgentRow, now: number): Effects {
   const wasAwaited = isAwaited(agent);
   agent.state = 'UNREACHABLE';
@@ -69,8 +73,21 @@ export function markUnreachable(state: MasterState, agent: AgentRow, now: number
   agent.link.session = NO_SESSION;
   agent.unreachableAtMs = now;
   state.allocator.setAgentActive(agent.agentId, false);
+  const { arrivalId } = agent;
   const effects: Effect[] = [log('warn', 'agent unreachable', { agentId: agent.agentId })];
   effects.push(...endInvitation(state, agent.agentId, now), ...withdrawOffers(state, agent.offers.values(), now));
+  const mark = persist(state, [agentWrite(agent, now)], (current, at) => {
+    // It is on its way back, or here: in the registry, too, if this mark is the later word there.
+    if (agent.state === 'REGISTERED') return persist(current, [agentWrite(agent)], () => NOTHING);
+    return agent.arrivalId === arrivalId ? tellUnreachable(current, agent, at) : NOTHING;
+  });
+  return [...effects, ...mark];
+}
+
+/** The registry has it: who runs tasks there hears of it. Rule: AGT-9. */
+function tellUnreachable(state: MasterState, agent: AgentRow, now: number): Effects {
+  agent.unreachableStored = true;
+  const effects: Effect[] = [];
   const told = new Set<string>();
   for (const task of agent.tasks.values()) {
     told.add(task.frameworkId);

@@ -270,7 +270,11 @@ export function reconcileKnown(state: MasterState, task: TaskRow, now: number): 
   return statusByMaster(state, task, known, 'REASON_RECONCILIATION', 'Latest state known.', now);
 }
 
-const isAway = (agent: AgentRow | undefined): boolean => agent?.state === 'RECOVERED' || agent?.state === 'ADMITTING';
+const isAway = (agent: AgentRow | undefined): boolean =>
+  agent?.state === 'RECOVERED' ||
+  agent?.state === 'ADMITTING' ||
+  // Until the registry has it, it may still not come to be. Rule: AGT-9.
+  (agent?.state === 'UNREACHABLE' && !agent.unreachableStored);
 
 /** Whether any agent has still to come in this term: what nobody knows may be on it. Asked once a call. */
 export const isAnyAway = (state: MasterState): boolean => [...state.agents.values()].some(isAway);

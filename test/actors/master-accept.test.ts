@@ -61,7 +61,7 @@ test('ACC-4 LCH-2: if the agent has gone meanwhile nothing is sent; it hears of 
   const { kit, one, framework, first } = offered();
   framework.accept([first], [taskInfo(one.id)]);
   one.say('UNREGISTER', {});
-  t.deepEqual(words(kit.stored()), []);
+  t.deepEqual(published(kit.stored(), 'RUN_TASK'), []);
   const [answer] = bodies<{ launches: unknown[] }>(one.reregister(), 'REREGISTERED');
   t.is(answer?.launches.length, 1);
 });

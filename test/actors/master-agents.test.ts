@@ -258,7 +258,7 @@ function silence({ kit, framework }: Pick<ReturnType<typeof busy>, 'kit' | 'fram
     effects.push(...kit.pass(2_000));
     framework.call('HEARTBEAT', {});
   }
-  return effects;
+  return [...effects, ...kit.stored()];
 }
 
 test('AGT-3 OFR-3: an agent that misses ten heartbeats is unreachable; its offers are withdrawn, its tasks UNREACHABLE, nothing is killed', (t) => {
@@ -270,7 +270,7 @@ test('AGT-3 OFR-3: an agent that misses ten heartbeats is unreachable; its offer
     framework.call('HEARTBEAT', {});
   }
   t.is(agent.row.state, 'REGISTERED', 'ten pings are out');
-  const effects = kit.pass(2_000);
+  const effects = [...kit.pass(2_000), ...kit.stored()];
   const since = { nanoseconds: (agent.row.unreachableAtMs ?? 0) * 1e6 };
   t.is(agent.row.state, 'UNREACHABLE');
   t.true(kit.now - (agent.row.unreachableAtMs ?? 0) < 2_000);

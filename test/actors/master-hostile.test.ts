@@ -102,7 +102,7 @@ test('AGT-6 AGT-3: an agent that died with the last leader is unreachable in tim
     back.call('HEARTBEAT', {});
   }
   t.is(kit.state.agents.get(agent.id)?.state, 'RECOVERED');
-  const effects = kit.pass(heartbeatIntervalMs);
+  const effects = [...kit.pass(heartbeatIntervalMs), ...kit.stored()];
   t.is(kit.state.agents.get(agent.id)?.state, 'UNREACHABLE');
   t.deepEqual(statusWords(effects), ['t1 TASK_UNREACHABLE REASON_AGENT_REMOVED']);
 });

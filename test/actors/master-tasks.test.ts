@@ -291,6 +291,7 @@ test('KIL-1 FRW-5: a kill of a task whose framework is torn down before it is st
 test('KIL-1: a kill that was asked for is repeated to an agent that comes back', (t) => {
   const { kit, agent, framework, one, two } = running();
   agent.say('UNREGISTER', {});
+  kit.stored();
   t.deepEqual(words([...framework.call('KILL', { kill: { taskId: 't1' } }), ...kit.stored()]), [
     `persist task.${one.launchId}`,
   ]);
@@ -331,6 +332,7 @@ test('REC-1: the table of explicit reconciliation', (t) => {
     away.update(tasks.get('away') as Launched, 'TASK_RUNNING');
     away.update(tasks.get('away-ended') as Launched, 'TASK_FINISHED');
     away.say('UNREGISTER', {});
+    kit.stored();
     const table: [taskId: string, agentId: string | undefined, answer: string | undefined][] = [
       ['here', here.id, 'TASK_RUNNING'],
       ['here', undefined, 'TASK_RUNNING'],

@@ -38,6 +38,12 @@ export function storedFirst(scene: Scene): Checker {
       }
       case 'STATUS_UPDATE_ACKNOWLEDGEMENT':
         return terminal.has(hex(named.uuid)) && has('task', named.launchId) ? named.launchId : undefined;
+      case 'UPDATE': {
+        const { agentId = '', source, reason } = (body as { update: { status: TaskStatus } }).update.status;
+        if (source !== 'SOURCE_MASTER' || reason !== 'REASON_AGENT_REMOVED') return undefined;
+        const record = registry.get(registryKey('agent', agentId)) as { unreachableAtMs?: number } | undefined;
+        return record?.unreachableAtMs === undefined ? agentId : undefined;
+      }
       default:
         return undefined;
     }

@@ -53,6 +53,13 @@ export const BUGS: readonly Bug[] = [
     ],
   },
   one(
+    'master: UNREACHABLE is told before it is stored',
+    'REG-3',
+    'actors/master/silence.ts',
+    'return [...effects, ...mark];',
+    'return [...effects, ...tellUnreachable(state, agent, now), ...mark];',
+  ),
+  one(
     'master: an epoch is used again',
     'EPO-1',
     'actors/master/leadership.ts',
