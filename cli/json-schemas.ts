@@ -120,6 +120,10 @@ export const KillJson = Closed({
 });
 export type KillJson = Static<typeof KillJson>;
 
+/** `tepui trust-registry --json`. */
+export const TrustRegistryJson = Closed({ wasInDoubt: Type.Boolean() });
+export type TrustRegistryJson = Static<typeof TrustRegistryJson>;
+
 /** One line of `tepui logs --json`. */
 export const LogJson = Closed({ id: Text, stream: Type.Enum(['stdout', 'stderr']), offset: Whole, data: Text });
 

@@ -9,6 +9,7 @@ import { logsCommand } from './commands/logs.js';
 import { runCommand } from './commands/run.js';
 import { statusCommand } from './commands/status.js';
 import { tapCommand } from './commands/tap.js';
+import { trustRegistryCommand } from './commands/trust-registry.js';
 import { upCommand } from './commands/up.js';
 
 const HELP = `
@@ -33,6 +34,7 @@ const COMMANDS = [
   offersCommand,
   inspectCommand,
   tapCommand,
+  trustRegistryCommand,
 ];
 
 export function tepui(): Command {
