@@ -17,11 +17,11 @@ import { LockedError, takeLock } from './up/lock.js';
 /** Folders above the sandboxes may be passed through by the users of tasks, and not be read. */
 const PASSAGE_MODE = 0o711;
 
-/** Rejects with an Error that says what is wrong and what to do. */
-export async function openAgentPlace(config: ProcessConfig, log: Log, onFatal: (error: Error) => void) {
+/** @throws Error that says what is wrong and what to do */
+export function openAgentPlace(config: ProcessConfig, log: Log, onFatal: (error: Error) => void) {
   const { workDir, name, taskUser = DEFAULT_TASK_USER } = config;
   if (workDir === undefined) throw new Error('an agent needs a workDir');
-  await requireTaskUser(taskUser);
+  requireTaskUser(taskUser);
   const sandboxFolder = join(workDir, 'sandboxes');
   const runtimeFolder = join(workDir, 'run');
   for (const folder of [workDir, sandboxFolder]) makePassage(folder);
@@ -81,12 +81,14 @@ function makePassage(folder: string): void {
   if ((mode & 0o011) !== 0o011) chmodSync(folder, mode | 0o011);
 }
 
-async function requireTaskUser(taskUser: string): Promise<void> {
+function requireTaskUser(taskUser: string): void {
   if (process.getuid?.() !== 0) return;
-  await findUser(taskUser).catch((error: unknown) => {
+  try {
+    findUser(taskUser);
+  } catch (error) {
     throw new Error(
       `Tasks are to run as ${taskUser}, but ${String((error as Error).message)}. Set "taskUser" in the agent's configuration.`,
       { cause: error },
     );
-  });
+  }
 }

@@ -45,7 +45,7 @@ async function main(path: string): Promise<void> {
   };
   const timings: Timings = { ...DEFAULT_TIMINGS, ...config.timings };
   // What an agent needs of this machine comes first: a second one on its folder is not to be heard by anybody.
-  const place = config.role === 'agent' ? await openAgentPlace(config, log, onFatal) : undefined;
+  const place = config.role === 'agent' ? openAgentPlace(config, log, onFatal) : undefined;
   const worldOptions = { credentials, cluster, principal, log, onFatal };
   const world =
     config.role === 'master'

@@ -19,6 +19,9 @@ export interface CgroupFiles {
   signal(pid: number, signal: NodeJS.Signals): void;
 }
 
+/** Of a folder: its name, and its own `.`; file systems that do not count have 1 and are no control groups. */
+const FEWEST_LINKS = 2;
+
 export const kernelFiles: CgroupFiles = {
   read(path) {
     try {
@@ -29,13 +32,19 @@ export const kernelFiles: CgroupFiles = {
   },
   write: (path, text) => writeFileSync(path, text, { flag: 'r+' }),
   make(path) {
-    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return false;
-    mkdirSync(path, { mode: 0o755 });
-    return true;
+    try {
+      mkdirSync(path, { mode: 0o755 });
+      return true;
+    } catch (error) {
+      if ((error as { code?: string }).code === 'EEXIST' && statSync(path).isDirectory()) return false;
+      throw error;
+    }
   },
   remove: (path) => rmdirSync(path),
   folders(path) {
     try {
+      // A folder of the kernel has a link for each folder in it: a group without groups need not be read, with its forty files.
+      if (statSync(path).nlink <= FEWEST_LINKS) return [];
       return readdirSync(path, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));
     } catch {
       return [];

@@ -46,6 +46,8 @@ export interface Container {
   cancelledBy?: Signal;
   /** The signal that came while its wrapper was about to start it. */
   due?: Signal;
+  /** It cannot leave its control groups: it is of another user than root. */
+  isConfined?: boolean;
   /** Nobody wants to know its end: its wrapper may be killed too. */
   isUnwanted?: boolean;
 }
@@ -258,7 +260,13 @@ export class Containers {
     };
     const search = (): void => this.#keeper.wrapperEnded(tree, tell);
     if (this.#isolator === undefined) search();
-    else this.#isolator.kill(containerId, search);
+    else
+      this.#isolator.kill(containerId, (left) => {
+        // It wrote down its start when it was in its groups: then what is not there is nowhere.
+        if (container.isConfined !== true || record?.started === undefined || left.length > 0) return search();
+        this.#keeper.release(tree);
+        tell();
+      });
   }
 }
 

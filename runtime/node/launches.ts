@@ -5,9 +5,6 @@ import type { Attempt } from './run-folder.js';
 import type { Isolator } from './isolator.js';
 import type { Tools } from './wrapper.js';
 
-/** Sandboxes made at a time: more than the threads that make files are of no use. */
-const MOST_PREPARING = 8;
-
 export interface LaunchSettings {
   readonly containers: Containers;
   readonly tools: Tools;
@@ -21,11 +18,8 @@ export interface LaunchSettings {
 
 export class Launches {
   readonly #settings: LaunchSettings;
-  /** Those that wait for their sandbox. */
-  readonly #queue: Container[] = [];
-  #preparing = 0;
   /** Those that wait for their start. */
-  readonly #ready: { container: Container; sandbox: PreparedSandbox }[] = [];
+  readonly #queue: Container[] = [];
   #starting = false;
 
   constructor(settings: LaunchSettings) {
@@ -35,7 +29,7 @@ export class Launches {
   launch(container: Container): void {
     this.#settings.containers.add(container);
     this.#queue.push(container);
-    this.#prepareNext();
+    this.#startNext();
   }
 
   /** Sees to it that a container does not start, if it is not too late. Its end is told as that of one that died of the signal. */
@@ -49,7 +43,6 @@ export class Launches {
       container.cancelledBy = signal;
       return true;
     }
-    // If its sandbox is being made its end is told when that is done: whoever hears of the end may remove the sandbox.
     container.cancelledBy = signal;
     const place = this.#queue.indexOf(container);
     if (place < 0) return true;
@@ -67,43 +60,29 @@ export class Launches {
     }
   }
 
-  #prepareNext(): void {
-    while (this.#preparing < MOST_PREPARING) {
-      const container = this.#queue.shift();
-      if (container === undefined) return;
-      this.#preparing += 1;
-      void this.#prepare(container).then(() => {
-        this.#preparing -= 1;
-        this.#prepareNext();
-      });
-    }
-  }
-
-  /** Never rejects. */
-  async #prepare(container: Container): Promise<void> {
-    try {
-      const sandbox = await prepareSandbox(container.spec, container.sandbox, this.#settings.taskUser);
-      this.#ready.push({ container, sandbox });
-      this.#startNext();
-    } catch (error) {
-      this.#fail(container, error);
-    }
-  }
-
-  /** One start per turn of the event loop: it takes a millisecond or two, and 2,000 of them in a row would silence the agent for seconds. */
+  /** One start per turn of the event loop: it takes a few milliseconds, and 2,000 of them in a row would silence the agent for seconds. */
   #startNext(): void {
-    if (this.#starting || this.#ready.length === 0) return;
+    if (this.#starting || this.#queue.length === 0) return;
     this.#starting = true;
     setImmediate(() => {
       this.#starting = false;
-      const next = this.#ready.shift();
-      if (next === undefined) return;
-      const { container, sandbox } = next;
-      if (container.cancelledBy === undefined) this.#start(container, sandbox);
-      else this.#settings.containers.tellEnd(container, { exitSignal: container.cancelledBy });
-      closeOutputs(sandbox);
+      const container = this.#queue.shift();
+      if (container !== undefined) this.#prepare(container);
       this.#startNext();
     });
+  }
+
+  #prepare(container: Container): void {
+    const { containers, taskUser } = this.#settings;
+    if (containers.isClosed) return;
+    let sandbox: PreparedSandbox;
+    try {
+      sandbox = prepareSandbox(container.spec, container.sandbox, taskUser);
+    } catch (error) {
+      return this.#fail(container, error);
+    }
+    this.#start(container, sandbox);
+    closeOutputs(sandbox);
   }
 
   #fail(container: Container, error: unknown): void {
@@ -119,7 +98,6 @@ export class Launches {
 
   #start(container: Container, sandbox: PreparedSandbox): void {
     const { containers, tools, script, isolator, stray, onStep } = this.#settings;
-    if (containers.isClosed) return;
     const { spec } = container;
     const { containerId } = spec;
     let child;
@@ -128,6 +106,7 @@ export class Launches {
       const attempt = containers.folder.create(containerId, sandbox.path);
       containers.recorded(container, attempt);
       const joinPaths = isolator?.prepare(spec) ?? [];
+      container.isConfined = isolator !== undefined && sandbox.user !== undefined;
       onStep('fork', containerId);
       child = startWrapper(spec, sandbox, { script, tools, attempt, joinPaths, stray });
     } catch (error) {

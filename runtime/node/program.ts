@@ -1,36 +1,35 @@
 /** Finds out before the start whether a program can be executed: a wrapper could only say 127. Rule: PRC-11. */
-import { constants } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { constants, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { User } from './task-user.js';
 
 /** What execvp(3) searches when there is no PATH. */
 const SYSTEM_PATH = '/bin:/usr/bin';
 
-/** Rejects with Error when the user cannot execute `program`, as it would be found from `folder`; `undefined`: our own user. */
-export async function requireProgram(
+/** @throws Error when the user cannot execute `program`, as it would be found from `folder`; `undefined`: our own user */
+export function requireProgram(
   program: string,
   environment: Readonly<Record<string, string>>,
   folder: string,
   user: User | undefined,
-): Promise<void> {
+): void {
   const paths = program.includes('/')
     ? [resolve(folder, program)]
     : (environment['PATH'] ?? SYSTEM_PATH).split(':').map((part) => join(resolve(folder, part), program));
   let reason = 'there is no such program';
   for (const path of paths) {
-    const problem = await problemOf(path, user);
+    const problem = problemOf(path, user);
     if (problem === undefined) return;
     if (problem !== 'ENOENT') reason = problem;
   }
   throw new Error(`${program} cannot be executed: ${reason}`);
 }
 
-async function problemOf(path: string, user: User | undefined): Promise<string | undefined> {
+function problemOf(path: string, user: User | undefined): string | undefined {
   const uid = user?.uid ?? process.getuid?.() ?? 0;
   const groups = user === undefined ? [process.getgid?.() ?? 0, ...(process.getgroups?.() ?? [])] : [user.gid];
   try {
-    const status = await stat(path);
+    const status = statSync(path);
     if (!status.isFile()) return 'it is no file';
     // Groups of another user are not known here: then it is left to the system.
     const bits =

@@ -100,6 +100,14 @@ export class TreeKeeper {
     this.#attend(kept);
   }
 
+  /** Nothing is left of it, as is known from elsewhere. */
+  release(tree: Tree): void {
+    const kept = this.#trees.get(keyOf(tree));
+    if (kept === undefined) return;
+    this.#trees.delete(kept.key);
+    this.#waiting.delete(kept);
+  }
+
   #attend(kept: Kept): void {
     this.#waiting.add(kept);
     this.#schedule();

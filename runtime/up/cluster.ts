@@ -93,7 +93,7 @@ export class LocalCluster {
     if (ended.length > 0) report(`ended what the last supervisor left behind: ${ended.join(', ')}`);
     this.#requireWanted();
     const credentials = await this.#startNats();
-    const taskUser = await chooseTaskUser(layout, report);
+    const taskUser = chooseTaskUser(layout, report);
     writeCredentials(layout, credentials, taskUser?.user);
     writeProcessConfigs(layout, this.#options, taskUser?.name);
     this.#requireWanted();

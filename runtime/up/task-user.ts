@@ -18,18 +18,19 @@ export interface TaskUser {
  * `undefined`: we are not root, and tasks have our own user. Else `nobody`, if it can come to its sandbox, to Node and to this package; or
  * root, and it is said why: a cluster in a folder that is root's alone could run nothing.
  */
-export async function chooseTaskUser(
-  layout: ClusterLayout,
-  report: (line: string) => void,
-): Promise<TaskUser | undefined> {
+export function chooseTaskUser(layout: ClusterLayout, report: (line: string) => void): TaskUser | undefined {
   if (process.getuid?.() !== 0) return undefined;
   const name = DEFAULT_TASK_USER;
   const asRoot = (why: string): TaskUser => {
     report(`warning: tasks run as root, since ${why}`);
     return { name: 'root', user: undefined };
   };
-  const user = await findUser(name).catch(() => undefined);
-  if (user === undefined) return asRoot(`there is no user ${name} on this machine`);
+  let user: User;
+  try {
+    user = findUser(name);
+  } catch {
+    return asRoot(`there is no user ${name} on this machine`);
+  }
   for (const path of [layout.agents, dirname(process.execPath), PACKAGE]) {
     const closed = closedFolder(path, user);
     if (closed !== undefined) return asRoot(`${name} may not pass through ${closed}`);

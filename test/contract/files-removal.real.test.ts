@@ -148,7 +148,7 @@ test('GBC-6: a sandbox is made though the one beside it, and the folder of both,
     const removed = i === 0 ? Promise.resolve(true) : removal.remove(['e', 'runs', `${i - 1}`]);
     // Another place in time in each round.
     for (let turns = i % 8; turns > 0; turns--) await new Promise(setImmediate);
-    closeOutputs(await prepareSandbox(spec, join(root, 'e', 'runs', `${i}`), userInfo().username));
+    closeOutputs(prepareSandbox(spec, join(root, 'e', 'runs', `${i}`), userInfo().username));
     t.true(await removed);
     t.deepEqual(readdirSync(join(root, 'e', 'runs')), [`${i}`]);
   }
