@@ -7,7 +7,7 @@ import { CLAIM_VARIABLE, CONTAINER_VARIABLE, SANDBOX_VARIABLE } from './process-
 import { requireProgram } from './program.js';
 import type { Attempt } from './run-folder.js';
 import { userOf, type User } from './task-user.js';
-import { execution, SHELL, type Tools } from './wrapper.js';
+import { execution, SHELL, wordVariables, type Tools } from './wrapper.js';
 
 /** An earlier task of the same sandbox may have put a link or a pipe there, and we may be root. */
 const OUTPUT_FLAGS =
@@ -78,18 +78,21 @@ export function startWrapper(spec: ContainerSpec, sandbox: PreparedSandbox, star
   // First the variables by which we find it again: they are then within what is read first.
   const marks = { [CONTAINER_VARIABLE]: spec.containerId, [SANDBOX_VARIABLE]: sandbox.path };
   const words = execution(tools, sandbox.user, { ...marks, ...withoutOurs(spec.environment) }, spec.argv);
-  const groups = [String(joinPaths.length), ...joinPaths];
   const stdio: (number | 'ignore')[] = ['ignore', 'ignore', 'ignore', ...sandbox.outputs];
   for (const file of stray) {
     while (stdio.length <= file) stdio.push('ignore');
     if (file >= FIRST_FREE_FILE) stdio[file] = nothing();
   }
-  return spawn(SHELL, ['-c', script, 'tepui-wrapper', attempt.record, attempt.claim, ...groups, ...words], {
-    cwd: sandbox.path,
-    env: { ...marks, [CLAIM_VARIABLE]: attempt.claim },
-    stdio,
-    detached: true,
-  });
+  return spawn(
+    SHELL,
+    ['-c', script, 'tepui-wrapper', attempt.record, attempt.claim, String(words.length), ...joinPaths],
+    {
+      cwd: sandbox.path,
+      env: { ...marks, [CLAIM_VARIABLE]: attempt.claim, ...wordVariables(words) },
+      stdio,
+      detached: true,
+    },
+  );
 }
 
 /** Behind the files that the wrapper uses itself. */

@@ -36,6 +36,10 @@ function endLine({ lost, exitCode, exitSignal }: ContainerEnd): string {
   return `ended ${exitSignal === undefined ? (exitCode ?? 0) : 128 + os.signals[exitSignal as NodeJS.Signals]}`;
 }
 
+/** Whatever else a broken disk has put there was never written: no pid of 0, 1 or none is taken from it. */
+const STARTED = /^started ([2-9]|[1-9]\d+) (\d+)$/;
+const ENDED = /^ended (\d{1,3})$/;
+
 /** `undefined` for what is no record: it was cut off before the container could start. */
 export function parseRecord(bytes: Buffer): ExitRecord | undefined {
   const head = parseHead(bytes.toString('utf8', WRITTEN_BYTES));
@@ -43,11 +47,13 @@ export function parseRecord(bytes: Buffer): ExitRecord | undefined {
   const record: { -readonly [K in keyof ExitRecord]: ExitRecord[K] } = { ...head };
   // What is behind the last line end is not complete.
   for (const line of bytes.toString('latin1', 0, WRITTEN_BYTES).split('\n').slice(0, -1)) {
-    const [word, first = '', second] = line.split(' ');
-    if (word === 'started') record.started = { pid: Number(first), startTicks: Number(second) };
-    else if (word === 'failed') record.failed = true;
-    else if (word === 'ended') record.end = endOfStatus(Number(first));
-    else if (word === 'lost') record.end = { lost: first === 'machine' ? 'machine' : 'wrapper' };
+    const started = STARTED.exec(line);
+    const ended = ENDED.exec(line);
+    if (started !== null) record.started = { pid: Number(started[1]), startTicks: Number(started[2]) };
+    else if (ended !== null) record.end = endOfStatus(Number(ended[1]));
+    else if (line === 'failed group') record.failed = true;
+    else if (line === 'lost machine') record.end = { lost: 'machine' };
+    else if (line === 'lost wrapper') record.end = { lost: 'wrapper' };
   }
   return record;
 }

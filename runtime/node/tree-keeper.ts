@@ -195,9 +195,11 @@ export class TreeKeeper {
   #settle(kept: Kept, members: readonly Member[]): void {
     if (members.length > 0) kept.hadMembers = true;
     if (kept.endedAtMs === undefined) {
-      // Its wrapper may not have forked yet.
-      if (kept.kill) this.#attend(kept);
-      return;
+      if (!kept.kill) return;
+      // A wrapper that was stopped, by whoever may, would never tell of the end.
+      if (members.length === 0 && kept.tree.wrapper !== undefined) signalProcess(kept.tree.wrapper, 'SIGCONT');
+      // It may not have forked yet.
+      return this.#attend(kept);
     }
     kept.emptySearches = members.length === 0 ? kept.emptySearches + 1 : 0;
     const enough = kept.kill || kept.hadMembers ? 2 : 1;

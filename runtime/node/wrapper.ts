@@ -1,19 +1,23 @@
 /**
- * The wrapper: what lasts of a launch when the agent dies, and what knows how the container ended. A shell with a fixed text; all that is a
- * container's comes as arguments, which no shell reads. Rules: PRC-3, PRC-7, PRC-8.
+ * The wrapper: what lasts of a launch when the agent dies, and what knows how the container ended. A shell with a fixed text; nothing that is
+ * a container's is read as text by a shell. Rules: PRC-3, PRC-7, PRC-8, PRC-13.
  */
 import { accessSync, constants } from 'node:fs';
 
+/** Before the number of a word. */
+const WORD_VARIABLE = 'TEPUI_WORD_';
+
 /**
- * Arguments: the record, the claim, how many groups to join, their `cgroup.procs` files, then what to execute. Files 3 and 4 are the
- * container's outputs; 5 is the record, which only the shell has.
+ * Arguments: the record, the claim, how many words to execute, then the `cgroup.procs` files to join. The words are variables of its
+ * environment ({@link wordVariables}), since arguments are shown to everybody on the machine, and a task's may be secret; they are taken out
+ * before anything is executed. Files 3 and 4 are the container's outputs; 5 is the record, which only the shell has.
  *
  * A claim that is there already ends it with {@link STATUS.refused}: then nothing has been started, nor ever will be. The subshell is in the
  * foreground, since a shell starts background jobs with SIGINT and SIGQUIT ignored. Signals that are meant for all of a session or a unit
  * must not end who knows the end: they are caught, and not ignored, for what is ignored would be ignored by the container.
  */
 export const WRAPPER = `trap : HUP INT QUIT TERM
-record=$1 claim=$2 groups=$3
+record=$1 claim=$2 count=$3
 shift 3
 identity() {
   read -r pid _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ start _ </proc/self/stat || exit 10
@@ -28,14 +32,18 @@ exec 5<>"$record"
 (
   identity
   # forked
-  while [ "$groups" -gt 0 ]; do
-    echo 0 >"$1" || { echo 'failed group' >&5; exit 1; }
-    shift
-    groups=$((groups - 1))
+  for group do
+    echo 0 >"$group" || { echo 'failed group' >&5; exit 1; }
   done
   echo "started $pid $start" >&5 || exit 1
   # started
   exec </dev/null 1>&3 2>&4 3>&- 4>&- 5>&-
+  n=0 words= names=
+  while [ "$n" -lt "$count" ]; do
+    words="$words \\"\\$${WORD_VARIABLE}$n\\"" names="$names ${WORD_VARIABLE}$n"
+    n=$((n + 1))
+  done
+  eval "set -- $words; unset $names"
   exec "$@"
 )
 status=$?
@@ -45,7 +53,11 @@ echo "ended $status" >&5
 exit 0
 `;
 
-/** Exit statuses of the wrapper besides 0. `system`: dash itself gave up, as it does when it cannot fork. */
+/** What is to be executed, as the wrapper is given it. */
+export const wordVariables = (words: readonly string[]): Record<string, string> =>
+  Object.fromEntries(words.map((word, n) => [`${WORD_VARIABLE}${n}`, word]));
+
+/** Exit statuses of the wrapper besides 0. `system`: the shell itself gave up, as dash does when it cannot fork. */
 export const STATUS = { system: 2, identity: 10, refused: 11 } as const;
 
 export const SHELL = '/bin/sh';

@@ -1,6 +1,6 @@
 /** Containers that outlive their agent: its death between any two steps of a launch, lost wrappers, forged records, a full disk. */
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
@@ -8,6 +8,7 @@ import { openIsolator } from '../../runtime/node/cgroups.js';
 import { openLmdbStore } from '../../runtime/node/lmdb-store.js';
 import { endRecorded } from '../../runtime/node/node-processes.js';
 import { isAlive, processId, signalProcess, type ProcessId } from '../../runtime/node/process-table.js';
+import { parseRecord, WRITTEN_BYTES } from '../../runtime/node/exit-record.js';
 import { openRunFolder, runPath, RunFolder } from '../../runtime/node/run-folder.js';
 import { WRAPPER } from '../../runtime/node/wrapper.js';
 import type { ContainerEnd } from '../../runtime/ports.js';
@@ -242,6 +243,62 @@ test('PRC-7: a task of another user can neither forge its end nor end its wrappe
   await harness.settle(() => run.end !== undefined);
   t.deepEqual(run.end, { exitCode: 9 });
   t.is(output(run), '');
+});
+
+test('PRC-7: a wrapper that was stopped goes on when its container is killed, and the end is told', async (t) => {
+  for (const isLater of [false, true]) {
+    const machine = newMachine(t);
+    const first = launch(machine, 'stopped', 'exec sleep 60');
+    await harness.settle(() => first.pid !== undefined);
+    const wrapper = processesOf(first.sandbox).find(({ isWrapper }) => isWrapper) as ProcessId;
+    signalProcess(wrapper, 'SIGSTOP');
+    const run = isLater ? (machine.restart(['stopped']).get('stopped') as Run) : first;
+    machine.processes.signal('stopped', 'SIGKILL');
+    await harness.settle(() => run.end !== undefined);
+    t.deepEqual(run.end, { exitSignal: 'SIGKILL' });
+    t.deepEqual(processesOf(run.sandbox), []);
+  }
+});
+
+test('PRC-7: what was not written by a wrapper is neither a start nor an end', (t) => {
+  const head = { containerId: 'c', sandbox: '/s' };
+  const read = (lines: string): unknown => parseRecord(Buffer.from(lines.padEnd(WRITTEN_BYTES) + JSON.stringify(head)));
+  const nothing = { ...head, carried: false };
+  const junk = [
+    'started 0 5',
+    'started 1 5',
+    'started -7 5',
+    'started x y',
+    'started 12',
+    'ended',
+    'ended -1',
+    'ended 3x',
+    'lost',
+    'failed',
+    '\0\0',
+  ];
+  for (const line of junk) t.deepEqual(read(`${line}\n`), nothing, line);
+  t.deepEqual(read('started 12 5\nended 3'), { ...nothing, started: { pid: 12, startTicks: 5 } });
+  t.like(read('started 12 5\nended 3\n'), { end: { exitCode: 3 } });
+  t.is(parseRecord(Buffer.from('started 12 5\nended 3\n')), undefined);
+});
+
+test('PRC-13: while a task runs, its environment is in no list of arguments, and in none that another user may read', async (t) => {
+  const machine = newMachine(t);
+  const run = launch(machine, 'secret', 'sleep 60', { environment: { PATH, WORD: 'hidden-word' } });
+  const others = (): (ProcessId & { isWrapper: boolean })[] =>
+    processesOf(run.sandbox).filter(({ pid }) => pid !== run.pid);
+  await harness.settle(
+    () => run.pid !== undefined && readFileSync(`/proc/${run.pid}/cmdline`, 'utf8').includes('sleep'),
+  );
+  await harness.settle(() => others().length > 0);
+  for (const { pid } of processesOf(run.sandbox)) {
+    t.false(readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('hidden-word'));
+    t.is(statSync(`/proc/${pid}/environ`).mode & 0o077, 0);
+  }
+  const words = readFileSync(`/proc/${run.pid as number}/environ`, 'utf8').split('\0');
+  t.true(words.includes('WORD=hidden-word'));
+  t.false(words.some((word) => word.startsWith('TEPUI_WORD') || word.startsWith('TEPUI_CLAIM')));
 });
 
 test('PRC-7: a link in the place of a record or a claim is not followed', (t) => {

@@ -5,15 +5,17 @@ import { statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
+import { openIsolator } from '../../runtime/node/cgroups.js';
 import { isAlive, processId, type ProcessId } from '../../runtime/node/process-table.js';
 import { strayFiles } from '../../runtime/node/stray-files.js';
+import { WRAPPER } from '../../runtime/node/wrapper.js';
 import { realHarness } from './harness.js';
 import { launch, PATH, makeMachine, stopAll, type Machine, type Run } from './real-machine.js';
 
 const harness = realHarness();
 
-function newMachine(t: ExecutionContext): Machine {
-  const machine = makeMachine(t);
+function newMachine(t: ExecutionContext, settings: Parameters<typeof makeMachine>[1] = {}): Machine {
+  const machine = makeMachine(t, settings);
   const nothing = (): void => undefined;
   machine.processes.adopt([], nothing, nothing);
   return machine;
@@ -211,6 +213,52 @@ test('PRC-5: what a container leaves behind is dead before its end is told: fork
   t.deepEqual(run.end, { exitCode: 5 });
   t.deepEqual(left.map(isAlive), [false, false]);
 });
+
+test('PRC-5: what a container in control groups leaves behind is dead before its end is told, without a sign of its own', async (t) => {
+  const { folder, log } = makeMachine(t);
+  mkdirSync(join(folder, 'run'));
+  const isolator = openIsolator({ agent: 'leaves', runtimeFolder: join(folder, 'run'), log });
+  if (isolator === undefined) {
+    t.log('left out: there are no control groups here that may be used');
+    return t.pass();
+  }
+  const machine = newMachine(t, { isolator });
+  const hidden = 'env -i setsid sh -c "trap : TERM; echo \\$\\$ > pid; while :; do /bin/sleep 1; done"';
+  const run = launch(machine, 'leaves', `(${hidden} & exit); while [ ! -s pid ]; do sleep 0.02; done; exit 5`);
+  const left = await processIn(run, 'pid');
+  await harness.settle(() => run.end !== undefined);
+  t.deepEqual(run.end, { exitCode: 5 });
+  t.false(isAlive(left));
+  t.deepEqual(isolator.processes('leaves'), []);
+  await stopAll(machine.processes, 0);
+  isolator.close();
+});
+
+for (const bash of ['bash', 'bash --posix'])
+  test(`PRC-7: the wrapper is the same to a shell that is ${bash}`, async (t) => {
+    if (!existsSync('/bin/bash')) {
+      t.log('left out: there is no bash here');
+      return t.pass();
+    }
+    // What is to be a shell's argument, in quotes of a shell.
+    const quoted = `'${WRAPPER.replaceAll("'", `'\\''`)}'`;
+    const machine = newMachine(t, { wrapper: `exec /bin/${bash} -c ${quoted} tepui-wrapper "$@"` });
+    const code = launch(machine, 'code', 'printf "%s|" "$ODD" "$0"; exit 7', {
+      environment: { PATH, ODD: ` "a' $b\n*` },
+    });
+    const killed = launch(machine, 'killed', 'kill -KILL $$');
+    const waits = launch(machine, 'waits', 'cat /proc/self/status; exec sleep 60');
+    await harness.settle(() => code.end !== undefined && killed.end !== undefined && waits.pid !== undefined);
+    t.deepEqual([code.end, killed.end], [{ exitCode: 7 }, { exitSignal: 'SIGKILL' }]);
+    t.is(output(code), ` "a' $b\n*|/bin/sh|`);
+    await harness.settle(() => output(waits).includes('SigIgn'));
+    t.regex(output(waits), /SigBlk:\s0+\nSigIgn:\s0+\n/);
+    const later = machine.restart(['waits']).get('waits') as Run;
+    await harness.settle(() => later.pid !== undefined);
+    machine.processes.signal('waits', 'SIGTERM');
+    await harness.settle(() => later.end !== undefined);
+    t.deepEqual(later.end, { exitSignal: 'SIGTERM' });
+  });
 
 test('PRC-5: a tree that forks all the time dies', async (t) => {
   const machine = newMachine(t);

@@ -94,10 +94,13 @@ function ends(rule: Rule): void {
   });
 
   rule('POR-18: containers run side by side, each with its own end', async (t, h) => {
-    const startMs = h.now();
     const runs = Array.from({ length: 8 }, (_, i) => launch(h, `side-${i}`, { runMs: 400, exitCode: i }));
-    await h.settle(() => runs.every(({ ends: { length } }) => length > 0));
-    t.true(h.now() - startMs < 2_800);
+    let most = 0;
+    await h.settle(() => {
+      most = Math.max(most, runs.filter(({ pids, ends }) => pids.length > ends.length).length);
+      return runs.every(({ ends: { length } }) => length > 0);
+    });
+    t.true(most > 1);
     t.is(new Set(runs.flatMap(({ pids }) => pids)).size, 8);
     for (const [i, run] of runs.entries()) t.deepEqual(plain(run.ends[0]), { exitCode: i });
   });
