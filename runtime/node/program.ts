@@ -16,7 +16,7 @@ export function requireProgram(
   const paths = program.includes('/')
     ? [resolve(folder, program)]
     : (environment['PATH'] ?? SYSTEM_PATH).split(':').map((part) => join(resolve(folder, part), program));
-  let reason = 'there is no such program';
+  let reason = 'there is no such program (ENOENT)';
   for (const path of paths) {
     const problem = problemOf(path, user);
     if (problem === undefined) return;

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { check } from '../../protocol/schema.js';
@@ -55,7 +55,10 @@ test.serial('RUN-4 every byte of a large output arrives, in order', async (t) =>
 test.serial(
   'RUN-1 RUN-8 three hundred tasks over three agents run once each, with their output and statuses',
   async (t) => {
-    const ledger = join(folder.dir, 'ledger');
+    const ledger = join(folder.folder, 'ledger');
+    writeFileSync(ledger, '');
+    // Tasks of a cluster of root have another user.
+    chmodSync(ledger, 0o666);
     const script = `echo $TEPUI_RUN_INDEX >> ${ledger}; echo out $TEPUI_RUN_INDEX; exit $((TEPUI_RUN_INDEX % 4))`;
     const { status, stdout, stderr } = await folder.run('run', '-n', '300', '--name', 'many', '--', 'sh', '-c', script);
     t.is(status, 1);
