@@ -50,6 +50,8 @@ export class CliFolder {
     chmodSync(this.folder, 0o711);
     mkdirSync(this.home);
     mkdirSync(this.temporary);
+    // Tasks of a cluster of root run as nobody, and write there what a test reads.
+    chmodSync(this.temporary, 0o1777);
   }
 
   start(args: readonly string[], env: Readonly<Record<string, string>> = {}): RunningCli {
