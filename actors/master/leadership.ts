@@ -24,6 +24,8 @@ type Answered<T extends StorageEvent['type'], E = StorageEvent> = E extends { ty
 /** How long a claim is tried again while the old leader's batch is in flight. */
 const CLAIM_TRIES_MS = 2_000;
 const CLAIM_RETRY_MS = 50;
+/** What a claim may leave out above the stored number. Less than a takeover takes on average, or numbers would run ahead of time. */
+const EPOCH_GAP = 1_000;
 /** A lease that was not renewed for so much longer than it lives is one that its leader cannot renew. Rule: TKO-4. */
 const UNRENEWED_MARGIN_MS = 1_000;
 const ABDICATION_INTERVAL_MS = 1_000;
@@ -187,8 +189,14 @@ export function onLeaseLost(state: MasterState, event: Answered<'LEASE_ANSWERED'
   return NOTHING;
 }
 
-/** The claim: an epoch above the stored one and above the time. Rule: EPO-1. */
-export function claimEpoch(state: MasterState, { now }: Stamp): Effects {
+/**
+ * The claim: an epoch above the stored one and above the time. By how much above the stored one is a matter of chance. 1. The clock is
+ * set back, so that a claim rests on the stored number alone. 2. The registry goes back to what it was before that claim. 3. The next
+ * claim rests on the same number, and with a step of one would be the same: two masters under one epoch, who mint the same ids.
+ * Rule: EPO-1.
+ */
+export function claimEpoch(state: MasterState, { now, random }: Stamp): Effects {
+  state.claimGap = Math.floor(random * EPOCH_GAP);
   state.claimUntilMs = now + CLAIM_TRIES_MS;
   // As read now: a try that was held up must not overwrite what another claimed meanwhile.
   state.claimRevision = state.epochRevision;
@@ -201,7 +209,7 @@ function sendClaim(state: MasterState, now: number): Effects {
   // Agents drop such a number too, and would drop every one above it. Rule: EPO-6.
   const isFuture = isOfTheFuture(stored, now);
   if (isFuture) effects.push(log('error', 'the registry names an epoch of the future', { epoch: stored }));
-  const epoch = Math.max(isFuture ? 0 : stored, state.epoch, Math.floor(now)) + 1;
+  const epoch = Math.max(isFuture ? 0 : stored + state.claimGap, state.epoch, Math.floor(now)) + 1;
   state.epoch = epoch;
   state.masterId = masterIdOf(epoch);
   const record: EpochRecord = {

@@ -2,7 +2,6 @@
 import type { AgentTask } from '../../protocol/agent-api.js';
 import { registryKey } from '../../protocol/registry.js';
 import { Resources, resourcesError } from '../../protocol/resources.js';
-import { isTerminal } from '../../protocol/task-state.js';
 import { log, NOTHING, type Effects } from '../effect.js';
 import { isOfEarlierTerm } from './earlier-terms.js';
 import { awaitReturn, newFrameworkRow, recordOf as frameworkRecord, returnGraceMs } from './frameworks.js';
@@ -21,14 +20,17 @@ import { recordOf } from './tasks.js';
 /** Records that are written as one decision: each stands alone, so that a long list does not need to be one. */
 const RECORDS_PER_WRITE = 500;
 
-/** What an agent runs and the registry lacks. What has ended needs no row: its end is told, acknowledged and forgotten without. */
-export function lostLaunches(state: MasterState, { told, launches }: Inventory): AgentTask[] {
+/**
+ * What an agent has and the registry lacks. What has ended needs its row, too, until its end is acknowledged: 1. the registry goes back,
+ * and a task ends; 2. its scheduler asks for it, before the agent's word has come, or while RUNNING is still to be told before it;
+ * 3. without a row the answer would be GONE, and then would come what it really is.
+ */
+export function lostLaunches(state: MasterState, { told }: Inventory): AgentTask[] {
   return [...told.values()].filter(
     ({ launchId, frameworkId, resources = [] }) =>
       !state.tasks.has(launchId) &&
       isOfEarlierTerm(state, launchId) &&
       !state.endedLaunches.has(launchId) &&
-      !isTerminal(launches.get(launchId)?.state ?? 'TASK_LOST') &&
       // A framework that was removed in this term, with all its rows: what is left of it is told to end.
       !state.completedFrameworks.has(frameworkId) &&
       (state.frameworks.has(frameworkId) || isOfEarlierTerm(state, frameworkId)) &&

@@ -198,6 +198,8 @@ export interface MasterState extends ActorState {
   claimUntilMs: number;
   /** Revision of the epoch record that our claim was made upon. */
   claimRevision: number;
+  /** Numbers that this claim leaves out above the stored one. */
+  claimGap: number;
   loopbackAtMs: number;
   /** When the last renewal of the lease that was confirmed was asked for. */
   renewedAtMs: number;
@@ -268,6 +270,7 @@ export function newMasterState(config: MasterConfig): MasterState {
     contendAtMs: 0,
     claimUntilMs: 0,
     claimRevision: 0,
+    claimGap: 0,
     loopbackAtMs: 0,
     renewedAtMs: 0,
     countedAtMs: undefined,

@@ -119,9 +119,6 @@ function drawLink(random: SeededRandom): LinkFaults {
   };
 }
 
-/** Not until a launch that the registry lacks gets its row back. */
-const REGISTRY_BACK_CHANCE = 0;
-
 export function drawFaults(random: SeededRandom): FaultPlan {
   const phaseMs = random.integer(10_000, 60_000);
   return {
@@ -138,7 +135,7 @@ export function drawFaults(random: SeededRandom): FaultPlan {
     storageLate: rate(random, 0.02, 0.3),
     leaseShiftMs: random.pick([0, 0, 500, 2_000]),
     watchLag: outage(random, [5_000, 20_000], [100, 15_000], 0.3),
-    registryBack: outage(random, [15_000, 60_000], [100, 30_000], REGISTRY_BACK_CHANCE),
+    registryBack: outage(random, [15_000, 60_000], [100, 30_000], 0.15),
     clockJump: outage(random, [5_000, 30_000], [100, 300_000], 0.25),
     restartMachine: outage(random, [10_000, 60_000], [500, 15_000], 0.3),
     loseWrapper: outage(random, [1_000, 10_000], [0, 0], 0.3),

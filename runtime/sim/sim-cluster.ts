@@ -5,7 +5,9 @@ import type { Scheduler } from '../../actors/framework/scheduler.js';
 import type { SchedulerState } from '../../actors/framework/scheduler-driver.js';
 import { CountAllocator } from '../../actors/master/allocator/count-allocator.js';
 import type { MasterState } from '../../actors/master/master-state.js';
+import { encodeMessage } from '../../protocol/codec.js';
 import type { ErrorBody } from '../../protocol/errors.js';
+import { NO_SESSION } from '../../protocol/ids.js';
 import { Resources } from '../../protocol/resources.js';
 import { inboxPrefix, storageInboxPrefix } from '../../protocol/subjects.js';
 import { startAgent, startMaster, startScheduler, type RootOptions, type Running } from '../compose.js';
@@ -18,7 +20,7 @@ import { SimulatedProcesses } from './simulated-processes.js';
 import { SimulatedStore } from './simulated-store.js';
 import type { SeededRandom } from './seeded-random.js';
 import { SimNode, type ClusterObserver } from './sim-node.js';
-import type { Incarnation, VirtualClock } from './virtual-clock.js';
+import { Incarnation, type VirtualClock } from './virtual-clock.js';
 
 /** What runs in a scheduler's process; its state outlives the process, as a durable store would. */
 export interface SchedulerSeat {
@@ -131,6 +133,18 @@ export class SimCluster {
   /** The wall's clock of a node's machine jumps, forward only while its process runs. */
   jumpClock({ name }: SimNode, byMs: number): void {
     this.#skews.set(name, (this.#skews.get(name) ?? 0) + byMs);
+  }
+
+  /** An operator says that the registry is as it should be. Nobody waits for the answer: whoever asks sees whether it helped. */
+  trustRegistry(): void {
+    const life = new Incarnation('operator', 1);
+    const [name, to] = ['operator-1', 'master.operator'];
+    const prefix = inboxPrefix(CLUSTER, 'operator', name);
+    const connection = this.network.connect({ name, incarnation: life, inboxPrefix: prefix });
+    const head = { type: 'TRUST_REGISTRY', sender: name, session: NO_SESSION, epoch: 0, id: 'trust' };
+    for (const part of encodeMessage({ ...head, body: {} }, () => 0))
+      connection.publish(`${CLUSTER}.${to}.${name}.TRUST_REGISTRY`, part, `${prefix}.trust`);
+    life.end();
   }
 
   masterState(node: SimNode): MasterState {

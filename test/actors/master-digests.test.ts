@@ -213,13 +213,29 @@ test('AGT-8: a launch whose end was acknowledged in this term is not brought bac
   t.false(kit.state.tasks.has(one.launchId));
 });
 
-test('AGT-8: nor is one without a row whose end was passed on, nor one of this term, nor one that has ended', (t) => {
+test('AGT-8 REC-1: what has ended gets its row back until its end is acknowledged, so that nobody is told that it is gone', (t) => {
   const world = pool(2);
   const { kit, agent, scheduler } = nextLeader(world, ['task.']);
   scheduler.subscribe();
-  const [one, two] = world.launched as [Launched, Launched];
-  agent.reregister([{ row: one.row, state: 'TASK_FINISHED' }, { row: two.row, state: 'TASK_FAILED' }]); // prettier-ignore
-  t.is(kit.state.tasks.size, 0, 'what has ended needs no row');
+  const [one] = world.launched as [Launched];
+  agent.reregister([{ row: one.row, state: 'TASK_FINISHED', updateWaits: true }]);
+  t.true(kit.has('task', one.launchId));
+  requireConservation(kit.state);
+  t.deepEqual(scheduler.reconcile({ taskId: 't1', agentId: agent.id }), [], 'its agent tells');
+  scheduler.acknowledge(agent.update(one, 'TASK_RUNNING', { latestState: 'TASK_FINISHED' }).status);
+  t.deepEqual(words(scheduler.acknowledge(agent.update(one, 'TASK_FINISHED').status)), [
+    `persist -task.${one.launchId}`,
+  ]);
+  t.deepEqual(words(kit.stored()).slice(0, 1), ['publish STATUS_UPDATE_ACKNOWLEDGEMENT']);
+  t.false(kit.has('task', one.launchId));
+});
+
+test('AGT-8: nor is one without a row whose end was passed on, nor one of this term', (t) => {
+  const world = pool(2);
+  const { kit, agent, scheduler } = nextLeader(world, ['task.']);
+  scheduler.subscribe();
+  const [one] = world.launched as [Launched];
+  agent.reregister([]);
   const { effects, status } = agent.update(one, 'TASK_FINISHED');
   t.deepEqual(statusWords(effects), ['t1 TASK_FINISHED']);
   t.deepEqual(words(scheduler.acknowledge(status)), ['publish STATUS_UPDATE_ACKNOWLEDGEMENT']);

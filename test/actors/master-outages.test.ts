@@ -281,7 +281,7 @@ test('EPO-5: a leader that is told of a higher epoch raises its record above it,
   next.send({ type: 'REGISTRY_CAUGHT_UP' });
   next.probeUntilAbsent();
   const [claim] = ofType(next.answerLease('stored', 10), 'writeEpoch');
-  t.is(claim?.record.epoch, told + 1);
+  t.true((claim?.record.epoch ?? 0) > told);
   t.true(claim?.record.inDoubt, 'the next leader doubts as well');
 });
 

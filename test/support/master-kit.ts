@@ -286,7 +286,10 @@ export class AgentPeer extends Peer {
     return this.#arrive({ type: 'agent.REGISTER', meta: asked, body });
   }
 
-  reregister(tasks: readonly { row: TaskRow; state?: TaskState }[] = [], given: Partial<Meta> = {}): Effect[] {
+  reregister(
+    tasks: readonly { row: TaskRow; state?: TaskState; updateWaits?: boolean }[] = [],
+    given: Partial<Meta> = {},
+  ): Effect[] {
     const { epoch } = this.kit.state;
     const asked = meta({ principal: this.principal, id: this.question(), epoch, ...given });
     return this.#arrive({ type: 'agent.REREGISTER', meta: asked, body: { ...this.digest(tasks), differing: this.all(tasks) } }); // prettier-ignore

@@ -54,6 +54,7 @@ function leftInMaster(scene: Scene, state: MasterState): string[] {
   left('tasks', [...state.tasks.values()].filter(({ agentId }) => !isAgentGone(scene, agentId)).map(({ launchId }) => launchId)); // prettier-ignore
   left('offers', [...state.offers.keys()]);
   left('frameworks', [...state.frameworks.values()].filter((row) => !isWaitedFor(row)).map(({ frameworkId }) => frameworkId)); // prettier-ignore
+  if (state.registryInDoubt) wrong.push('the registry is in doubt');
   left('writes', [...state.writes.keys()].map(String));
   const known = [...state.agents.values()];
   const there = known.filter(({ agentId }) => !isAgentGone(scene, agentId));

@@ -10,11 +10,13 @@ export function healthyTasks(scene: Scene): Checker {
   /** Agents that were asked to end in order. */
   const stopping = new Set<SimNode>();
   const condemned = new Set<string>();
+  /** A registry that goes back brings no task of them back to life. */
+  const tornDown = new Set<string>();
   const isExplained = (launchId: string, now: number): boolean => {
     if (condemned.has(launchId)) return true;
     const { taskId, frameworkId } = launched.get(launchId) ?? { taskId: '', frameworkId: '' };
     const framework = scene.registry.get(registryKey('framework', frameworkId)) as { removed?: boolean } | undefined;
-    if (framework === undefined || framework.removed === true) return true;
+    if (framework === undefined || framework.removed === true || tornDown.has(frameworkId)) return true;
     for (const own of scene.workloads.values()) {
       const attempt = own.attempts.get(taskId);
       if (attempt === undefined) continue;
@@ -27,6 +29,10 @@ export function healthyTasks(scene: Scene): Checker {
   return {
     rules: ['KIL-2'],
     onStart: (node) => stopping.delete(node),
+    onStored: ({ bucket, key }) => {
+      const record = bucket === 'registry' ? (scene.registry.get(key) as { removed?: boolean } | undefined) : undefined;
+      if (record?.removed === true) tornDown.add(key.slice('framework.'.length));
+    },
     onStep: ({ now, node, event }) => {
       const { containerId = '', endTasks } = event as unknown as { containerId?: string; endTasks?: boolean };
       if (event.type === 'STOP' && endTasks === true) {

@@ -3,6 +3,7 @@
  * EXE-3: FINISHED is told of an exit with 0 alone, an exit as it was, and one that nobody knows of a container alone that was lost.
  */
 import type { CommandExecutorEvent } from '../../../actors/framework/command-executor.js';
+import { registryKey } from '../../../protocol/registry.js';
 import { isTerminal } from '../../../protocol/task-state.js';
 import type { TaskStatus } from '../../../protocol/task.js';
 import type { ContainerEnd } from '../../../runtime/ports.js';
@@ -60,14 +61,16 @@ export function truth(scene: Scene): Checker {
       return ['EXE-3', `${taskId} is told to have ended with ${said}, not ${was}`];
     if (said !== undefined || was === undefined) return undefined;
     if (isExitLost(launchId)) return undefined;
+    // A remembered end is its state alone; whoever asks for it again has been told all of it before.
+    if (scene.wentBack.has(registryKey('task', launchId)) && over.get(taskId) === state) return undefined;
     return ['EXE-3', `${taskId} is told as ${state}, and that it ended with ${was} is lost`];
   };
   return {
     rules: ['LCH-4', 'EXE-3'],
     onTold: (_node, _own, status) => {
       if (!isTerminal(status.state)) return;
-      over.set(status.taskId, status.state);
       const wrong = wrongOf(status, status.launchId ?? launchOf.get(status.taskId));
+      over.set(status.taskId, status.state);
       if (wrong !== undefined) scene.fail(...wrong);
     },
     onEffect: (node, _host, effect) => {
