@@ -1,6 +1,7 @@
 /** Agents: admission, registration, return. Rules: AGT-1, AGT-2, AGT-8, LNK-1, LNK-6. */
 import { sizeError } from '../../protocol/codec.js';
 import { agentIdOf } from '../../protocol/ids.js';
+import { registryKey } from '../../protocol/registry.js';
 import { Resources, resourcesError } from '../../protocol/resources.js';
 import { isTerminal } from '../../protocol/task-state.js';
 import type { AgentInfo } from '../../protocol/agent.js';
@@ -110,14 +111,20 @@ function admitAndAnswer(
     state.agents.set(agentId, agent);
     // The registry may have lost its row alone.
     for (const task of state.tasks.values()) if (task.agentId === agentId) agent.tasks.set(task.launchId, task);
-    const before = state.agentsByPrincipal.get(meta.principal);
+  }
+  const before = state.agentsByPrincipal.get(meta.principal);
+  if (before !== agent) {
     state.agentsByPrincipal.set(meta.principal, agent);
-    if (before !== undefined) replaced = markUnreachable(state, before, arrival.now);
+    state.formerAgents.delete(agent);
+    if (before !== undefined) {
+      state.formerAgents.add(before);
+      replaced = markUnreachable(state, before, arrival.now);
+    }
   }
   agent.version = version;
   agent.arrivalId = meta.id;
   const isSame = JSON.stringify(agent.info) === JSON.stringify(agentInfo) && agent.unreachableAtMs === undefined;
-  if (isStored(agent) && isSame) return welcome(state, agent, arrival, answer);
+  if (isStored(agent) && isSame) return [...replaced, ...welcome(state, agent, arrival, answer)];
   agent.info = agentInfo;
   const back = agent.state;
   if (isNew) agent.state = 'ADMITTING';
@@ -179,6 +186,25 @@ function welcome(
     effects.push(toAgentOf(framework, state, agent, 'SHUTDOWN_FRAMEWORK', { frameworkId }));
   }
   wantAllocation(state, now);
+  return [...effects, ...forgetFormer(state, agent)];
+}
+
+/**
+ * One row for each principal: those under which it came before go, unless tasks are on them. 1. A principal names an id that nobody knows,
+ * and gets a row, for the registry may have lost it. 2. It names another, and another. 3. Without this there would be a row of each, for
+ * ever. An id of this term stays until the next one, lest another principal takes it. Rule: AGT-10.
+ */
+function forgetFormer(state: MasterState, { principal }: AgentRow): Effects {
+  const effects: Effect[] = [];
+  for (const row of state.formerAgents) {
+    if (row.principal !== principal || row.tasks.size > 0 || !isOfEarlierTerm(state, row.agentId)) continue;
+    const { agentId } = row;
+    state.formerAgents.delete(row);
+    state.agents.delete(agentId);
+    state.allocator.removeAgent(agentId);
+    effects.push(log('warn', 'an agent came under another id: its former row goes', { agentId, principal }));
+    effects.push(...persist(state, [{ key: registryKey('agent', agentId) }], () => NOTHING));
+  }
   return effects;
 }
 

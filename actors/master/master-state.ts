@@ -233,6 +233,8 @@ export interface MasterState extends ActorState {
   readonly allocator: Allocator;
   readonly agents: Map<string, AgentRow>;
   readonly agentsByPrincipal: Map<string, AgentRow>;
+  /** Rows of principals that came under another id since. */
+  readonly formerAgents: Set<AgentRow>;
   readonly frameworks: Map<string, FrameworkRow>;
   readonly tasks: Map<string, TaskRow>;
   readonly offers: Map<string, OfferRow>;
@@ -290,6 +292,7 @@ export function newMasterState(config: MasterConfig): MasterState {
     allocator: config.allocator(),
     agents: new Map(),
     agentsByPrincipal: new Map(),
+    formerAgents: new Set(),
     frameworks: new Map(),
     tasks: new Map(),
     offers: new Map(),

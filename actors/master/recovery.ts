@@ -41,7 +41,11 @@ function recoverAgent(state: MasterState, { agentId, principal, agentInfo, unrea
     row.unreachableStored = true;
   }
   state.agents.set(agentId, row);
-  state.agentsByPrincipal.set(principal, row);
+  const other = state.agentsByPrincipal.get(principal);
+  // Of two rows of one principal the one that is not away is the later.
+  const isFormer = other !== undefined && row.state === 'UNREACHABLE';
+  if (other !== undefined) state.formerAgents.add(isFormer ? row : other);
+  if (!isFormer) state.agentsByPrincipal.set(principal, row);
 }
 
 function recoverFramework(state: MasterState, record: FrameworkRecord, now: number): void {

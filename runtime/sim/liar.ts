@@ -1,6 +1,7 @@
 /** A principal that says, in its own session, what fits its schema and is not true: nobody but the speaker may be hurt. Rule: SIM-13. */
 import type { AgentRow, FrameworkRow, MasterState } from '../../actors/master/master-state.js';
 import { encodeMessage } from '../../protocol/codec.js';
+import { digestOf, valueDigest } from '../../protocol/digest.js';
 import { uuidOf } from '../../protocol/ids.js';
 import { buildSubject } from '../../protocol/subjects.js';
 import type { SeededRandom } from './seeded-random.js';
@@ -64,19 +65,19 @@ function lieOfAgent(state: MasterState, { agentId, info }: AgentRow, random: See
     type: 'STATUS_UPDATE',
     body: { agentId: as, frameworkId, status: { ...status, agentId: named }, latestState: 'TASK_FAILED' },
   });
-  const tasks = Array.from({ length: LONG_LIST }, (_, i) => ({
-    frameworkId,
-    taskId: `${taskId}-${i}`.slice(-200),
-    launchId: i === 0 ? launchId : `${launchId}-${i}`.slice(-200),
-    state: 'TASK_FINISHED',
-  }));
+  const reregister = (as: string): Lie => {
+    const digest = { launches: digestOf([]), info: valueDigest(info) };
+    const differing = { agentInfo: info, of: 1, buckets: [0], launches: [] };
+    return { type: 'REREGISTER', body: { agentId: as, version: 'liar', digest, states: new Uint8Array(), differing } };
+  };
   return random.pick<Lie>([
     update(agentId, agentId),
     update(other.agentId, other.agentId),
     update(agentId, other.agentId),
     { type: 'PONG', body: { agentId: other.agentId } },
     { type: 'UNREGISTER', body: { agentId: other.agentId } },
-    { type: 'REREGISTER', body: { agentId: other.agentId, agentInfo: info, version: 'liar', tasks } },
+    reregister(other.agentId),
+    reregister(random.pick(STRANGE)),
     { type: 'STALE_EPOCH', body: { agentId, epoch: Number.MAX_SAFE_INTEGER } },
   ]);
 }

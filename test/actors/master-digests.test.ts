@@ -180,6 +180,39 @@ test('AGT-8: a registry that lost everything gets agent, framework and tasks bac
   t.deepEqual(scheduler.reconcile().map(({ state }) => state), Array(3).fill('TASK_RUNNING')); // prettier-ignore
 });
 
+test('AGT-10: a principal that names one unknown id after the other has one row, under the last', (t) => {
+  const world = pool(0);
+  const { kit, agent } = nextLeader(world);
+  agent.reregister();
+  for (const id of ['x', 'y', '0', agent.id, 'x']) {
+    const again = new AgentPeer(kit, 'a1', RESOURCES);
+    again.id = id;
+    again.reregister();
+    kit.stored();
+    t.deepEqual([...kit.state.agents.keys()], [id]);
+    t.deepEqual([...kit.registry.keys()].filter((key) => key.startsWith('agent.')), [`agent.${id}`]); // prettier-ignore
+    t.is(kit.state.formerAgents.size, 0);
+    requireConservation(kit.state);
+  }
+});
+
+test('AGT-10: a former row with tasks stays until they are over, and so does an id of this term', (t) => {
+  const world = pool(1);
+  const { kit, agent } = nextLeader(world);
+  agent.reregister(rows(world.launched));
+  const fresh = kit.agent('a2', RESOURCES);
+  for (const principal of ['a1', 'a2']) {
+    const again = new AgentPeer(kit, principal, RESOURCES);
+    again.id = `x${principal}`;
+    again.reregister();
+    kit.stored();
+  }
+  t.deepEqual([...kit.state.agents.keys()], [agent.id, fresh.id, 'xa1', 'xa2']);
+  agent.reregister(rows(world.launched));
+  kit.stored();
+  t.deepEqual([...kit.state.agents.keys()], [agent.id, fresh.id, 'xa2'], 'it is its own again');
+});
+
 test('AGT-8: the agent’s row alone is lost: its tasks are its again', (t) => {
   const world = pool(3);
   const { kit, agent } = nextLeader(world, ['agent.']);
