@@ -1,7 +1,6 @@
 /** A principal that says, in its own session, what fits its schema and is not true: nobody but the speaker may be hurt. Rule: SIM-13. */
 import type { AgentRow, FrameworkRow, MasterState } from '../../actors/master/master-state.js';
 import { encodeMessage } from '../../protocol/codec.js';
-import { digestOf, valueDigest } from '../../protocol/digest.js';
 import { uuidOf } from '../../protocol/ids.js';
 import { buildSubject } from '../../protocol/subjects.js';
 import type { SeededRandom } from './seeded-random.js';
@@ -56,7 +55,7 @@ function others(state: MasterState, agentId: string, random: SeededRandom) {
   };
 }
 
-function lieOfAgent(state: MasterState, { agentId, info }: AgentRow, random: SeededRandom): Lie {
+function lieOfAgent(state: MasterState, { agentId }: AgentRow, random: SeededRandom): Lie {
   const other = others(state, agentId, random);
   const { frameworkId, taskId, launchId } = other;
   const uuid = uuidOf(random.next(), random.integer(1, 1e6));
@@ -65,19 +64,12 @@ function lieOfAgent(state: MasterState, { agentId, info }: AgentRow, random: See
     type: 'STATUS_UPDATE',
     body: { agentId: as, frameworkId, status: { ...status, agentId: named }, latestState: 'TASK_FAILED' },
   });
-  const reregister = (as: string): Lie => {
-    const digest = { launches: digestOf([]), info: valueDigest(info) };
-    const differing = { agentInfo: info, of: 1, buckets: [0], launches: [] };
-    return { type: 'REREGISTER', body: { agentId: as, version: 'liar', digest, states: new Uint8Array(), differing } };
-  };
   return random.pick<Lie>([
     update(agentId, agentId),
     update(other.agentId, other.agentId),
     update(agentId, other.agentId),
     { type: 'PONG', body: { agentId: other.agentId } },
     { type: 'UNREGISTER', body: { agentId: other.agentId } },
-    reregister(other.agentId),
-    reregister(random.pick(STRANGE)),
     { type: 'STALE_EPOCH', body: { agentId, epoch: Number.MAX_SAFE_INTEGER } },
   ]);
 }
