@@ -140,7 +140,7 @@ export function drawFaults(random: SeededRandom): FaultPlan {
     restartMachine: outage(random, [10_000, 60_000], [500, 15_000], 0.3),
     loseWrapper: outage(random, [1_000, 10_000], [0, 0], 0.3),
     fullDisk: outage(random, [10_000, 30_000], [100, 8_000], 0.2),
-    removeMachine: outage(random, [15_000, 60_000], [0, 0], 0.1),
+    removeMachine: outage(random, [15_000, 60_000], [0, 0], 0.15),
     sleep: outage(random, [10_000, 60_000], [20_000, 120_000], 0.2),
     crash: {
       master: outage(random, [4_000, 30_000], [200, 15_000]),
@@ -190,7 +190,7 @@ export const NO_FAULTS: FaultPlan = {
   lies: NEVER,
 };
 
-/** A framework that nobody comes back for must be gone within the second phase, and none within the first. */
+/** A framework that nobody comes back for must be gone within the second phase; the one of a scheduler that says nothing shorter not within the first. */
 export const FAILOVER_TIMEOUT_MS = 200_000;
 
 function drawTimings(random: SeededRandom): Timings {
@@ -207,6 +207,7 @@ function drawTimings(random: SeededRandom): Timings {
     updateRetryMaxMs: random.pick([10_000, 60_000]),
     killGraceMs: random.pick([500, 3_000]),
     failoverTimeoutMs: FAILOVER_TIMEOUT_MS,
+    endedMemoryMs: random.pick([2_000, DEFAULT_TIMINGS.endedMemoryMs]),
   };
 }
 

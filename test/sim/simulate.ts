@@ -2,6 +2,7 @@
 import type { Effect } from '../../actors/effect.js';
 import { decodeMessage, decodeValue } from '../../protocol/codec.js';
 import type { ErrorBody } from '../../protocol/errors.js';
+import type { TaskRecord } from '../../protocol/registry.js';
 import { FaultInjector } from '../../runtime/sim/fault-injector.js';
 import { drawCluster, FAILOVER_TIMEOUT_MS, type ClusterPlan } from '../../runtime/sim/fault-plan.js';
 import { SeededRandom } from '../../runtime/sim/seeded-random.js';
@@ -170,7 +171,9 @@ class Simulation implements Scene {
       const seen = this.#progress();
       if (seen !== progress) atMs = now;
       progress = seen;
-      if (now - atMs > PATIENCE_MS) this.fail('SIM-13', `no progress any more: ${wrong.join('; ')}`);
+      if (now - atMs <= PATIENCE_MS) continue;
+      for (const checker of this.#checkers) checker.onStuck?.();
+      this.fail('SIM-13', `no progress any more: ${wrong.join('; ')}`);
     }
   }
 
@@ -189,7 +192,10 @@ class Simulation implements Scene {
   }
 
   #seat(plan: WorkloadPlan): SchedulerSeat {
-    const own = newWorkload(plan, (agentId) => isAgentGone(this, agentId));
+    const own = newWorkload(plan, {
+      isGone: (agentId) => isAgentGone(this, agentId),
+      isKillStored: (taskId) => this.#isKillStored(taskId),
+    });
     this.workloads.set(plan.name, own);
     const onTold: Parameters<typeof schedulerOf>[1] = (_own, status) => {
       this.#count(`told ${status.state}`);
@@ -207,11 +213,12 @@ class Simulation implements Scene {
 
   /** A supervisor starts a scheduler anew unless its framework is gone because it wanted so. */
   #ended(own: Workload, error: ErrorBody['error'] | undefined): boolean {
+    const isRemoved = error?.code === 'FRAMEWORK_REMOVED' || error?.code === 'UNKNOWN_FRAMEWORK';
     if (error === undefined && own.tearingDown) own.tornDown = true;
     else if (error !== undefined) {
       this.#count(`scheduler ended: ${error.code}`);
-      if (own.tearingDown && (error.code === 'FRAMEWORK_REMOVED' || error.code === 'UNKNOWN_FRAMEWORK'))
-        own.tornDown = true;
+      if (isRemoved && own.expired) this.#count('frameworks that expired');
+      if (isRemoved && (own.tearingDown || own.expired)) own.tornDown = true;
       // With one life there is one instance: nobody has replaced it.
       else if (error.code === 'STALE_SESSION' && this.#nodes.get(own.plan.name)?.lives === 1)
         this.fail('LNK-2', `${own.plan.name} is alone under its id, and is told that it is the older one`);
@@ -219,6 +226,17 @@ class Simulation implements Scene {
         this.fail('FRW-1', `${own.plan.name} ended: ${error.code} ${error.message}`);
     }
     return !own.tornDown;
+  }
+
+  #isKillStored(taskId: string): boolean {
+    for (const [key, value] of this.registry)
+      if (
+        key.startsWith('task.') &&
+        (value as TaskRecord).taskId === taskId &&
+        (value as TaskRecord).kill !== undefined
+      )
+        return true;
+    return false;
   }
 
   #observer(): ClusterObserver {

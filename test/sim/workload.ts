@@ -35,6 +35,10 @@ export interface WorkloadPlan {
   /** The framework is torn down though tasks run. */
   readonly tearDownAfterMs: number | undefined;
   readonly usesSuppress: boolean;
+  /** How long its scheduler may be away. */
+  readonly failoverTimeoutMs: number;
+  /** Whether it asks for a kill again that is stored. */
+  readonly repeatsKills: boolean;
 }
 
 const ATTEMPTS_MAX = 12;
@@ -57,11 +61,20 @@ export interface Attempt {
   killAsked: boolean;
 }
 
+/** What the world knows better than a scheduler can. */
+export interface Oracle {
+  /** Whether an agent never comes back, as an operator would say. */
+  isGone(agentId: string): boolean;
+  /** Whether the registry has it that a task is to be killed: from then on nobody needs to ask. */
+  isKillStored(taskId: string): boolean;
+}
+
+const IGNORANT: Oracle = { isGone: () => false, isKillStored: () => false };
+
 /** What the scheduler knows; it outlives its process. */
 export interface Workload {
   readonly plan: WorkloadPlan;
-  /** Whether an agent never comes back, as an operator would say. */
-  readonly isGone: (agentId: string) => boolean;
+  readonly oracle: Oracle;
   frameworkId: string | undefined;
   startedAtMs: number;
   readonly waiting: { readonly spec: TaskSpec; readonly number: number; readonly notBeforeMs: number }[];
@@ -79,12 +92,14 @@ export interface Workload {
   refused: boolean;
   tearingDown: boolean;
   tornDown: boolean;
+  /** It was removed because its scheduler was away for too long: no fault, and the end of its work. */
+  expired: boolean;
 }
 
-export function newWorkload(plan: WorkloadPlan, isGone: (agentId: string) => boolean = () => false): Workload {
+export function newWorkload(plan: WorkloadPlan, oracle: Oracle = IGNORANT): Workload {
   return {
     plan,
-    isGone,
+    oracle,
     frameworkId: undefined,
     startedAtMs: 0,
     waiting: plan.tasks.map((spec) => ({ spec, number: 1, notBeforeMs: spec.afterMs })),
@@ -99,6 +114,7 @@ export function newWorkload(plan: WorkloadPlan, isGone: (agentId: string) => boo
     refused: false,
     tearingDown: false,
     tornDown: false,
+    expired: false,
   };
 }
 
@@ -121,9 +137,11 @@ function duties(own: Workload, now: number): Call[] {
   }
   let wakeAtMs = tearDownAtMs;
   for (const attempt of own.running.values()) {
-    if (now >= attempt.killAtMs) {
+    const isDue = now >= attempt.killAtMs;
+    if (isDue) attempt.killAtMs = now + KILL_AGAIN_MS;
+    const isAskedFor = attempt.killAsked && !own.plan.repeatsKills && own.oracle.isKillStored(attempt.taskId);
+    if (isDue && !isAskedFor) {
       attempt.killAsked = true;
-      attempt.killAtMs = now + KILL_AGAIN_MS;
       const { killGraceMs } = attempt.spec;
       const grace = killGraceMs === undefined ? undefined : { gracePeriod: { nanoseconds: killGraceMs * 1e6 } };
       calls.push(kill(attempt.taskId, attempt.agentId, grace));
@@ -224,7 +242,7 @@ export function schedulerOf(own: Workload, onTold: OnTold): Scheduler<Workload> 
     info: {
       user: 'sim',
       name: own.plan.name,
-      failoverTimeout: FAILOVER_TIMEOUT_MS / 1000,
+      failoverTimeout: own.plan.failoverTimeoutMs / 1000,
       ...(own.plan.wantsKilling && { capabilities: [{ type: 'TASK_KILLING_STATE' as const }] }),
     },
     // As it is at each subscription.
@@ -246,7 +264,7 @@ export function schedulerOf(own: Workload, onTold: OnTold): Scheduler<Workload> 
       if (attempt === undefined) return [];
       if (attempt.told.at(-1) !== status.state) attempt.told.push(status.state);
       // Of what was on a machine that is gone nobody will ever know more.
-      const isOver = status.state === 'TASK_UNREACHABLE' && state.isGone(attempt.agentId ?? '');
+      const isOver = status.state === 'TASK_UNREACHABLE' && state.oracle.isGone(attempt.agentId ?? '');
       const ends = isTerminal(status.state) || status.state === 'TASK_UNKNOWN' || isOver;
       if (ends && attempt.end === undefined) finish(state, attempt, status, now);
       return duties(state, now);
@@ -339,5 +357,7 @@ export function drawWorkload(random: SeededRandom, name: string): WorkloadPlan {
     perOffer: random.pick([1, 5, 100]),
     tearDownAfterMs: random.chance(0.25) ? random.integer(1_000, 30_000) : undefined,
     usesSuppress: random.chance(0.3),
+    failoverTimeoutMs: random.chance(0.25) ? random.integer(1_000, 15_000) : FAILOVER_TIMEOUT_MS,
+    repeatsKills: random.chance(0.5),
   };
 }

@@ -77,7 +77,7 @@ export function agreement(scene: Scene): Checker {
       const [first, ...others] = disagreements(scene);
       if (first !== undefined) scene.fail('SIM-13', [first, ...others].join('; '));
       for (const [name, own] of scene.workloads)
-        if (own.plan.tearDownAfterMs === undefined && own.finals.size !== own.plan.tasks.length)
+        if (own.plan.tearDownAfterMs === undefined && !own.expired && own.finals.size !== own.plan.tasks.length)
           scene.fail('SIM-13', `${name} knows the end of ${own.finals.size} of ${own.plan.tasks.length} tasks`);
     },
   };

@@ -55,6 +55,8 @@ export interface Checker {
   onWentBack?(): void;
   /** A scheduler is told a status. */
   onTold?(node: string, own: Workload, status: TaskStatus): void;
+  /** Nothing goes on any more, and not all agree: who knows why says so before anybody else does. */
+  onStuck?(): void;
   /** After the second phase. */
   atEnd?(): void;
 }

@@ -1,5 +1,6 @@
 /** Planted bugs, each a small patch of a source text, with the rule whose checker must catch it. */
 import { RESTART_BUGS } from './restart-bugs.js';
+import { SILENCE_BUGS } from './silence-bugs.js';
 
 export interface Patch {
   /** From the root of the package. */
@@ -27,6 +28,7 @@ const rare = (bug: Bug): Bug => ({ ...bug, rare: true });
 
 export const BUGS: readonly Bug[] = [
   ...RESTART_BUGS,
+  ...SILENCE_BUGS,
   one(
     'master: RUN_TASK before the row is stored',
     'REG-3',

@@ -2,6 +2,7 @@
 import type { Bug } from './bugs.js';
 
 const EXECUTOR = 'actors/framework/command-executor.ts';
+const LAUNCHES = 'actors/agent/launches.ts';
 const UPDATES = 'actors/agent/updates.ts';
 
 const bug = (name: string, rule: string, file: string, ...texts: readonly (readonly [string, string])[]): Bug => ({
@@ -11,9 +12,54 @@ const bug = (name: string, rule: string, file: string, ...texts: readonly (reado
 });
 
 export const RESTART_BUGS: readonly Bug[] = [
+  bug(
+    'agent: a launch is told to its executor before it is stored',
+    'AGS-1',
+    LAUNCHES,
+    [
+      'return persist(state, [write], (current) => {\n    // The next life starts it.',
+      "const agentId = state.agentId ?? '';\n  const early = tell({ type: 'agent.LAUNCH', launchId, frameworkId, agentId, task, sendKilling, user });\n  return [early, ...persist(state, [write], (current) => {",
+    ],
+    [
+      "return [tell({ type: 'agent.LAUNCH', launchId, frameworkId, agentId, task, sendKilling, user })];\n  });",
+      'return NOTHING; })];',
+    ],
+  ),
+  bug('agent: an update is sent before it is stored', 'AGS-1', UPDATES, [
+    'return persist(state, [streamWrite(state, row)], (current, at) => onUpdateStored(current, row, status.state, at));',
+    'return [...onUpdateStored(state, row, status.state, now), ...persist(state, [streamWrite(state, row)], () => NOTHING)];',
+  ]),
+  bug('agent: a kill is carried out before it is stored', 'AGS-1', LAUNCHES, [
+    "    sooner.map((row) => streamWrite(state, row)),\n    () => sooner.map(({ launchId }) => tell({ type: 'agent.KILL', launchId, killPolicy })),\n  );",
+    "    sooner.map((row) => streamWrite(state, row)),\n    () => NOTHING,\n  ).concat(sooner.map(({ launchId }) => tell({ type: 'agent.KILL', launchId, killPolicy })));",
+  ]),
+  bug('agent: the end of a container may be forgotten before it is stored', 'AGS-8', UPDATES, [
+    'return persist(state, [streamWrite(state, row)], (current, at) => onUpdateStored(current, row, status.state, at));',
+    "return [{ type: 'forgetContainer', containerId: row.launchId }, ...persist(state, [streamWrite(state, row)], (current, at) => onUpdateStored(current, row, status.state, at))];",
+  ]),
+  bug('agent: a new life has forgotten what is over', 'AGS-6', 'actors/agent/recovery.ts', [
+    'ended: new Map(ended.map(',
+    'ended: new Map(ended.slice(0, 0).map(',
+  ]),
+  bug('agent: the low-water mark is ignored', 'AGS-6', 'actors/agent/ended.ts', [
+    'return place !== undefined && place.counter <= (state.lowWater.get(place.epoch) ?? 0);',
+    'return false;',
+  ]),
+  bug('agent: the low-water mark is not stored', 'AGS-6', 'actors/agent/ended.ts', [
+    "    writes.push({ key: checkpointKey('lowWater', String(epoch)), value });\n",
+    '',
+  ]),
+  bug('agent: who leaves kills what it runs', 'KIL-2', LAUNCHES, [
+    "export function onLeave(state: AgentState): Effects {\n  state.stopping = 'leaving';\n  return save(state);",
+    "export function onLeave(state: AgentState, { now }: Stamp): Effects {\n  state.stopping = 'leaving';\n  return [...save(state), ...killAll(state, now)];",
+  ]),
+  bug('executor: a kill of an earlier life is forgotten', 'KIL-1', 'actors/agent/recovery.ts', [
+    '      kill: stream?.kill,\n',
+    '      kill: undefined,\n',
+  ]),
   bug('agent: that a launch is over is not stored', 'UPD-1', UPDATES, [
     'return persist(state, [...gone, rememberEnd(state, launchId, end, now)], (current, at) => {',
-    'return persist(state, gone.length === 0 ? [] : [rememberEnd(state, launchId, end, now)], (current, at) => {',
+    'return persist(state, [rememberEnd(state, launchId, end, now)], (current, at) => {',
   ]),
   bug('agent: that RUNNING is acknowledged is not stored', 'UPD-1', UPDATES, [
     "  state.deadlines.setEarliest('save', now + SAVE_GATHER_MS);\n",
