@@ -52,7 +52,9 @@ export class MortalCluster {
     const name = `point-${at.host}-${at.before}-${at.flush ? 'sent' : 'unsent'}`;
     const starts = join(this.#folder.temporary, name);
     // In one step: processes read it at any time.
-    writeFileSync(`${this.#plan}.new`, JSON.stringify({ ...at, word: `${name}-` }));
+    // An executor knows of a container that runs its launch, and of nothing else at this time.
+    const word = at.host === 'commandExecutor' ? '' : `${name}-`;
+    writeFileSync(`${this.#plan}.new`, JSON.stringify({ ...at, word }));
     renameSync(`${this.#plan}.new`, this.#plan);
     const { status, stdout, stderr } = await this.#folder.run('run', '--name', name, `echo start >>${starts}; exit 7`);
     const died = !existsSync(this.#plan);

@@ -1,5 +1,5 @@
 /** Tasks that write down their own lives: who started how often, and whether any was asked to end. */
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { lines, type CliFolder, type Result, type RunningCli } from './cli.js';
 
@@ -20,6 +20,8 @@ export const statusOfTask = (index: number): number => index % 5;
 export function startLedger(folder: CliFolder, name: string, count: number, { waiting }: { waiting: boolean }): Ledger {
   const dir = join(folder.temporary, name);
   mkdirSync(dir);
+  // Tasks may run as another user.
+  chmodSync(dir, 0o777);
   const go = join(folder.temporary, `${name}.go`);
   if (!waiting) writeFileSync(go, '');
   const file = `${dir}/$TEPUI_RUN_INDEX`;

@@ -1,0 +1,33 @@
+/** The processes of tasks, as they stand in /proc. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { isAlive, processId, signalProcess, type ProcessId } from '../../runtime/node/process-table.js';
+import type { CliFolder } from './cli.js';
+
+export interface TaskProcess extends ProcessId {
+  /** It is outside of the task, and writes down how that ends. */
+  readonly isWrapper: boolean;
+}
+
+/** All that runs for tasks whose id begins so, of the agents in this folder; what has cleared its environment is not found. */
+export function processesOf(folder: CliFolder, taskId: string): TaskProcess[] {
+  const sandbox = `TEPUI_SANDBOX=${folder.folder}/`;
+  return readdirSync('/proc').flatMap((name) => {
+    if (!/^\d+$/.test(name)) return [];
+    try {
+      const words = readFileSync(`/proc/${name}/environ`, 'latin1').split('\0');
+      if (!words.some((word) => word.startsWith(sandbox) && word.includes(`/executors/${taskId}`))) return [];
+      const id = processId(Number(name));
+      return id === undefined ? [] : [{ ...id, isWrapper: words.some((word) => word.startsWith('TEPUI_CLAIM=')) }];
+    } catch {
+      // Gone meanwhile.
+      return [];
+    }
+  });
+}
+
+export const living = (processes: readonly TaskProcess[]): number[] => processes.filter(isAlive).map(({ pid }) => pid);
+
+/** SIGKILL to these and nobody else. */
+export function killAll(processes: readonly TaskProcess[]): void {
+  for (const each of processes) signalProcess(each, 'SIGKILL');
+}
