@@ -57,7 +57,11 @@ export function openAgentPlace(config: ProcessConfig, log: Log, onFatal: (error:
       if (asked !== 'end' && (asked === 'keep' || stop.restart)) {
         processes.detach();
         close();
-      } else processes.stopAll(0, close);
+      } else
+        processes.stopAll(0, () => {
+          isolator?.close();
+          close();
+        });
     },
   };
 }

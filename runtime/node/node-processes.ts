@@ -143,7 +143,12 @@ export function endRecorded(
   const processes = nodeProcesses({ ...settings, sandboxFolder: '/nonexistent' });
   const nothing = (): void => undefined;
   processes.adopt([], nothing, nothing);
-  return new Promise((fulfil) => processes.stopAll(0, fulfil));
+  return new Promise((fulfil) =>
+    processes.stopAll(0, () => {
+      settings.isolator?.close();
+      fulfil();
+    }),
+  );
 }
 
 /** Empty for what is no sandbox. */

@@ -37,6 +37,7 @@ exec 5<>"$record"
   done
   echo "started $pid $start" >&5 || exit 1
   # started
+  umask 022
   exec </dev/null 1>&3 2>&4 3>&- 4>&- 5>&-
   n=0 words= names=
   while [ "$n" -lt "$count" ]; do

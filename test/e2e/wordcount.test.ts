@@ -173,3 +173,42 @@ test.serial('WCT-10 the leading master is killed with -9 while the maps run: nob
   t.deepEqual(result.events, []);
   t.not(await cluster.leader(), leader);
 });
+
+test.serial('FLT-9 WCT-10 an agent is killed with -9 while its maps run: they go on, and nobody notices', async (t) => {
+  const { cluster } = t.context;
+  const settings = { inboxPrefix: '_INBOX_tap', name: 'tap', log: silentLog, onFatal: () => {} };
+  const tap = await connectNats({ ...cluster.credentials('root'), ...settings });
+  t.teardown(() => tap.close());
+  const kills: string[] = [];
+  tap.subscribe(`${cluster.cluster}.>`, {
+    callback: (_, { subject }) => {
+      if (/\.(KILL|KILL_TASK|SHUTDOWN|SHUTDOWN_FRAMEWORK)$/.test(subject)) kills.push(subject);
+    },
+  });
+  const counting = count(t, { bytes: 48 * MEBIBYTE, splits: 3 });
+  counting.catch(() => {});
+  const maps = ['map-1', 'map-2', 'map-3'];
+  const pids = await eventually('all maps run', 30_000, () => {
+    const found = maps.map((id) => pidOf(cluster, id));
+    return found.every((pid) => pid !== undefined) ? found : undefined;
+  });
+  for (const agent of ['a1', 'a2', 'a3']) await cluster.kill(agent);
+  // The same processes, without any agent.
+  t.deepEqual(
+    maps.map((id) => pidOf(cluster, id)),
+    pids,
+  );
+  t.deepEqual(kills, []);
+  for (const agent of ['a1', 'a2', 'a3']) cluster.start(agent);
+  const result = await counting;
+
+  t.true(
+    (await readFile(result.resultPath, 'latin1')) === countedByTools(result.inputPaths),
+    'the result is that of the tools',
+  );
+  t.deepEqual(result.events, []);
+  t.deepEqual(
+    result.mapTasks.map(({ attempts }) => attempts),
+    [1, 1, 1],
+  );
+});

@@ -1,7 +1,7 @@
 /** A real cluster for end-to-end tests: a nats-server, masters and agents as processes of their own, gone at the end. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, existsSync, openSync } from 'node:fs';
-import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,6 +16,7 @@ import { createObjectBucket, provision } from '../../runtime/nats/provision.js';
 import type { ServerUser } from '../../runtime/nats/server-config.js';
 import { openIsolator } from '../../runtime/node/cgroups.js';
 import { endRecorded } from '../../runtime/node/node-processes.js';
+import { DEFAULT_TASK_USER, findUser } from '../../runtime/node/task-user.js';
 import { END_TASKS_SIGNAL } from '../../runtime/process-config.js';
 import { connectWorld } from '../../runtime/world.js';
 import { startTestServer } from './nats-server.js';
@@ -86,6 +87,11 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
   try {
     await prepare(credentials(ROOT), schedulers);
     for (const { user } of users) await writeJson(file(`${user}.credentials`), credentials(user));
+    // Agents run as root give tasks that name no user one of their own.
+    if (process.getuid?.() === 0) {
+      const { uid, gid } = await findUser(DEFAULT_TASK_USER);
+      for (const name of schedulers) await chown(file(`${name}-tasks.credentials`), uid, gid);
+    }
     const common = { cluster: CLUSTER, ...(timings && { timings }) };
     const configOf = (role: 'master' | 'agent', name: string): ProcessConfig => ({
       ...common,

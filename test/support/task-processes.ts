@@ -25,6 +25,19 @@ export function processesOf(folder: CliFolder, taskId: string): TaskProcess[] {
   });
 }
 
+/** Of a task that starts other processes all the time: its main process and its wrapper, which lead sessions of their own. */
+export const leaders = (processes: readonly TaskProcess[]): TaskProcess[] =>
+  processes.filter(({ pid }) => {
+    let stat: string;
+    try {
+      stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    } catch {
+      return false;
+    }
+    // Behind the name: state, parent, group, session.
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[3]) === pid;
+  });
+
 export const living = (processes: readonly TaskProcess[]): number[] => processes.filter(isAlive).map(({ pid }) => pid);
 
 /** SIGKILL to these and nobody else. */
