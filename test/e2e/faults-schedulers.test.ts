@@ -11,14 +11,16 @@ import { readCredentials } from '../../runtime/nats/connection.js';
 import { clusterLayout, credentialsFile } from '../../runtime/up/layout.js';
 import { connectWorld } from '../../runtime/world.js';
 import { lines, signalNow, until } from '../support/cli.js';
-import { SCALED, startFaultCluster, type FaultCluster } from '../support/fault-cluster.js';
+import { startFaultCluster, type FaultCluster } from '../support/fault-cluster.js';
 import { PROGRAM, type LastingConfig, type Told } from '../support/lasting-scheduler.js';
 import { KILLERS } from '../support/tap.js';
 import { leaders, living, processesOf } from '../support/task-processes.js';
 import { isSettled, updatesOf } from '../support/updates.js';
 
 const ONE = ['--masters', '1', '--agents', '1'];
-const HEARTBEAT: Partial<Timings> = { heartbeatIntervalMs: 100, registrationBackoffMs: 50 };
+/** A scheduler is silent after three seconds: long enough for one that lives on a busy machine. */
+const SILENCE = ['--set', 'heartbeatIntervalMs=300'];
+const HEARTBEAT: Partial<Timings> = { heartbeatIntervalMs: 300, registrationBackoffMs: 50 };
 let started = 0;
 
 function startScheduler(t: ExecutionContext, { folder }: FaultCluster, config: Omit<LastingConfig, 'credentials'>) {
@@ -53,7 +55,7 @@ const waitFor = (file: string, end: string): string => `while [ ! -e ${file} ]; 
 test.serial(
   'FLT-12 FRW-2 a scheduler killed with -9 is back in time: it gets what it missed, and its tasks run on',
   async (t) => {
-    const cluster = await startFaultCluster(t, ...ONE, ...SCALED);
+    const cluster = await startFaultCluster(t, ...ONE, ...SILENCE);
     const { folder, tap } = cluster;
     const at = (name: string): string => join(folder.temporary, name);
     const tasks = {
@@ -98,7 +100,7 @@ test.serial(
 test.serial(
   'FLT-12 FRW-4 FRW-5 a scheduler that is not back in time: all of its tasks are killed, and its id is void',
   async (t) => {
-    const cluster = await startFaultCluster(t, ...ONE, ...SCALED, '--set', 'killGraceMs=300');
+    const cluster = await startFaultCluster(t, ...ONE, ...SILENCE, '--set', 'killGraceMs=300');
     const { folder, tap } = cluster;
     const ready = join(folder.temporary, 'ready');
     const deaf = `trap "" TERM; (setsid sh -c 'trap "" TERM; : >${ready}; while :; do sleep 1; done') & while :; do sleep 1; done`;
