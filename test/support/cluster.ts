@@ -89,7 +89,7 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
     for (const { user } of users) await writeJson(file(`${user}.credentials`), credentials(user));
     // Agents run as root give tasks that name no user one of their own.
     if (process.getuid?.() === 0) {
-      const { uid, gid } = await findUser(DEFAULT_TASK_USER);
+      const { uid, gid } = findUser(DEFAULT_TASK_USER);
       for (const name of schedulers) await chown(file(`${name}-tasks.credentials`), uid, gid);
     }
     const common = { cluster: CLUSTER, ...(timings && { timings }) };
