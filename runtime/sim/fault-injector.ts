@@ -195,9 +195,18 @@ export class FaultInjector {
   }
 
   #pause(random: SeededRandom, lastsMs: number): void {
-    const node = random.pick(this.#cluster.nodes);
+    const node = this.#whoSleeps(random);
     node.pause();
     this.#later(lastsMs, () => node.resume());
+  }
+
+  /** Anybody; rather a leader while somebody is away whose time must stand still. Rule: DLN-1. */
+  #whoSleeps(random: SeededRandom): SimNode {
+    const anybody = random.pick(this.#cluster.nodes);
+    const waiting = this.#cluster
+      .leaders()
+      .find((node) => [...this.#cluster.masterState(node).frameworks.values()].some((row) => !row.connected));
+    return waiting !== undefined && random.chance(0.7) ? waiting : anybody;
   }
 
   #machineFaults(): void {
@@ -229,7 +238,7 @@ export class FaultInjector {
 
   #sleep(random: SeededRandom, lastsMs: number): void {
     const { network } = this.#cluster;
-    const node = random.pick(this.#cluster.nodes);
+    const node = this.#whoSleeps(random);
     const names = node.role === 'master' ? [node.name, storageConnection(node.name)] : [node.name];
     node.pause();
     for (const name of names) network.disconnect(name);

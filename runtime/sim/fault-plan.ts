@@ -223,7 +223,10 @@ export function drawCluster(random: SeededRandom): ClusterPlan {
   const faults = drawFaults(random.fork('faults'));
   return {
     masters: random.integer(1, 3),
-    agents: Array.from({ length: random.integer(1, 6) }, () => random.pick(AGENTS)),
+    // Of few agents two that are silent are many: now and then there are more. Rule: AGT-7.
+    agents: Array.from({ length: random.chance(0.2) ? random.integer(7, 10) : random.integer(1, 6) }, () =>
+      random.pick(AGENTS),
+    ),
     schedulers: random.integer(1, 3),
     maxStarting: random.pick([1, 4, 16]),
     skewMs: random.pick([0, 0, 50, 1_000]),

@@ -357,7 +357,7 @@ export function drawWorkload(random: SeededRandom, name: string): WorkloadPlan {
     perOffer: random.pick([1, 5, 100]),
     tearDownAfterMs: random.chance(0.25) ? random.integer(1_000, 30_000) : undefined,
     usesSuppress: random.chance(0.3),
-    failoverTimeoutMs: random.chance(0.25) ? random.integer(1_000, 15_000) : FAILOVER_TIMEOUT_MS,
+    failoverTimeoutMs: random.chance(0.35) ? random.integer(500, 10_000) : FAILOVER_TIMEOUT_MS,
     repeatsKills: random.chance(0.5),
   };
 }

@@ -1,5 +1,6 @@
 /**
  * AGS-1: what an agent does rests on what its store has: a launch that is told to the executor, a kill, an update that is sent.
+ * AGS-4: a kill that an earlier life has stored goes on when its container is found running.
  * AGS-6: a launch that is over is refused by every later life, whatever the agent has forgotten of it.
  * AGS-8: the end of a container is forgotten by the machine only when the store has it.
  */
@@ -21,6 +22,8 @@ export function agentStore(scene: Scene): Checker {
   const ended = new Map<SimNode, Set<string>>();
   /** Those on their way to the store, by request. */
   const ending = new Map<SimNode, Map<number, readonly string[]>>();
+  /** Containers that a life adopts and that are to be killed. */
+  const condemned = new Map<SimNode, ReadonlySet<string>>();
   /** Lives whose first step nobody has looked at. */
   const fresh = new Set<SimNode>();
 
@@ -49,6 +52,11 @@ export function agentStore(scene: Scene): Checker {
     }
     return undefined;
   };
+  const onFound = (node: SimNode, id: string, effects: readonly Effect[]): void => {
+    if (condemned.get(node)?.has(id) !== true) return;
+    if (!effects.some((effect) => effect.type === 'signalContainer' && effect.containerId === id))
+      scene.fail('AGS-4', `${node.name} finds ${id} running, and has forgotten that it is to be killed`);
+  };
   const lookAt = (node: SimNode): void => {
     const state = scene.cluster.agentState(node);
     for (const launchId of ended.get(node) ?? [])
@@ -57,13 +65,15 @@ export function agentStore(scene: Scene): Checker {
   };
 
   return {
-    rules: ['AGS-1', 'AGS-6', 'AGS-8'],
+    rules: ['AGS-1', 'AGS-4', 'AGS-6', 'AGS-8'],
     onStart: (node) => {
       if (node.role !== 'agent') return;
       fresh.add(node);
       ending.set(node, new Map());
     },
-    onStep: ({ node, host, event }: Step) => {
+    onStep: ({ node, host, event, effects }: Step) => {
+      if (event.type === 'CONTAINER_STARTED')
+        onFound(node, (event as unknown as { containerId: string }).containerId, effects);
       if (host !== 'agent' || node.running === undefined) return;
       if (fresh.delete(node)) lookAt(node);
       if (event.type !== 'CHECKPOINTED') return;
@@ -74,6 +84,10 @@ export function agentStore(scene: Scene): Checker {
       ending.get(node)?.delete(requestId);
     },
     onEffect: (node, host, effect) => {
+      if (effect.type === 'adoptContainers') {
+        const ids = effect.containers.map(({ containerId }) => containerId);
+        condemned.set(node, new Set(ids.filter((id) => recordOf(node, 'stream', id)?.kill !== undefined)));
+      }
       if (host !== 'agent') return;
       if (effect.type === 'checkpoint') {
         const ends = effect.writes.filter(({ key, value }) => value !== undefined && ENDED.test(key));

@@ -11,7 +11,9 @@ import type { Bug, Patch } from './bugs.js';
 const COMPILED = fileURLToPath(new URL('../../../', import.meta.url));
 const ROOT = rootAbove(COMPILED);
 const COPIED = ['actors', 'protocol', 'runtime', 'test/sim'];
-const HUNT_MS_MAX = 100_000;
+/** Seeds that a bug may take to show itself, unless it is rare. */
+export const SEEDS = 60;
+const HUNT_MS_MAX = 200_000;
 
 export interface Found {
   readonly seed: number;

@@ -1,9 +1,6 @@
 import test from 'ava';
 import { BUGS } from './bugs.js';
-import { findBug, patched } from './mutate.js';
-
-/** Seeds that a bug may take to show itself. */
-const SEEDS = 60;
+import { findBug, patched, SEEDS } from './mutate.js';
 
 test('SIM-15: a patch of a text that is not there fails loudly', (t) => {
   const patch = { file: 'a.ts', search: 'one', replace: 'two' };

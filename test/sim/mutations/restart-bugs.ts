@@ -53,7 +53,7 @@ export const RESTART_BUGS: readonly Bug[] = [
     "export function onLeave(state: AgentState): Effects {\n  state.stopping = 'leaving';\n  return save(state);",
     "export function onLeave(state: AgentState, { now }: Stamp): Effects {\n  state.stopping = 'leaving';\n  return [...save(state), ...killAll(state, now)];",
   ]),
-  bug('executor: a kill of an earlier life is forgotten', 'KIL-1', 'actors/agent/recovery.ts', [
+  bug('executor: a kill of an earlier life is forgotten', 'AGS-4', 'actors/agent/recovery.ts', [
     '      kill: stream?.kill,\n',
     '      kill: undefined,\n',
   ]),
