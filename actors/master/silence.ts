@@ -84,15 +84,19 @@ export function markUnreachable(state: MasterState, agent: AgentRow, now: number
   return [...effects, ...mark];
 }
 
-/** The registry has it: who runs tasks there hears of it. Rule: AGT-9. */
+/**
+ * The registry has it: who runs tasks there hears of it, also of a task of which only we know that it is over. Rule: AGT-9.
+ * 1. An agent says of a task that it runs, and in the same word that its latest state is FINISHED. 2. Its machine burns down. 3. The
+ * FINISHED itself never comes: without a word of ours its framework would wait for ever for a task that it takes for running.
+ */
 function tellUnreachable(state: MasterState, agent: AgentRow, now: number): Effects {
   agent.unreachableStored = true;
   const effects: Effect[] = [];
   const told = new Set<string>();
   for (const task of agent.tasks.values()) {
     told.add(task.frameworkId);
-    if (isTerminal(task.state)) continue;
-    task.state = 'TASK_UNREACHABLE';
+    if (isTerminal(task.status?.state ?? 'TASK_STAGING')) continue;
+    if (!isTerminal(task.state)) task.state = 'TASK_UNREACHABLE';
     effects.push(
       ...statusByMaster(state, task, 'TASK_UNREACHABLE', 'REASON_AGENT_REMOVED', 'The agent does not answer.', now),
     );

@@ -254,7 +254,7 @@ function stateToTell(task: TaskRow, epoch: number, isUnreachable: boolean): Task
   if (forwarded !== undefined && isTerminal(forwarded)) return forwarded;
   // The agent's own word is on its way, and comes before whatever its list says.
   if (forwarded === undefined && task.updateWaits && !isUnreachable) return undefined;
-  if (isUnreachable) return isTerminal(task.state) ? undefined : 'TASK_UNREACHABLE';
+  if (isUnreachable) return 'TASK_UNREACHABLE';
   if (forwarded !== undefined) return forwarded;
   // STAGING of an earlier term says only that nothing was heard in this one: its end may have been told before.
   if (task.state === 'TASK_STAGING' && epochOf(task.launchId) !== epoch) return undefined;

@@ -139,3 +139,20 @@ test('AGT-9 AGT-3: the next leader knows it as unreachable since when it was, an
   t.is(peer.row.unreachableAtMs, undefined);
   t.deepEqual(statusWords(effects), ['runs TASK_RUNNING REASON_AGENT_REREGISTERED']);
 });
+
+test('AGT-9 AGT-3: of a task that has ended, as its agent said beside an earlier update, UNREACHABLE is told all the same', (t) => {
+  const kit = leadingMaster();
+  const agent = kit.agent('a1');
+  const framework = kit.framework('f1');
+  const [ended] = kit.launch(framework, 'ended') as [Launched];
+  agent.update(ended, 'TASK_RUNNING', { latestState: 'TASK_FINISHED' });
+  t.is(ended.row.state, 'TASK_FINISHED');
+  t.deepEqual(statusWords([...agent.say('UNREGISTER', {}), ...kit.stored()]), [
+    'ended TASK_UNREACHABLE REASON_AGENT_REMOVED',
+  ]);
+  t.is(ended.row.state, 'TASK_FINISHED', 'its resources are free');
+  t.deepEqual(
+    framework.reconcile({ taskId: 'ended' }).map(({ state }) => state),
+    ['TASK_UNREACHABLE'],
+  );
+});

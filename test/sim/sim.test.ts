@@ -8,7 +8,8 @@ import { drawOptions, simulate, type Options } from './simulate.js';
 
 const SEEDS_PER_TEST = 20;
 const RULES =
-  'SIM-13 LNK-1 EPO-1 EPO-2 REG-1 REG-3 ALC-1 ALC-4 LCH-1 LCH-4 UPD-1 UPD-5 TSK-1 EXE-3 KIL-2 AGS-2 AGS-3 AGS-5 EPO-4 EPO-5 AGT-8';
+  'SIM-13 LNK-1 EPO-1 EPO-2 REG-1 REG-3 ALC-1 ALC-4 LCH-1 LCH-4 UPD-1 UPD-5 TSK-1 EXE-3 KIL-2 AGS-2 AGS-3 AGS-5 EPO-4 EPO-5 AGT-8 ' +
+  'FRW-4 DLN-1 AGT-7 LNK-6 KIL-1 AGS-1 AGS-4 AGS-6 AGS-8';
 
 /** What seeds of one kind must have done in all, or they show nothing. */
 const DONE = [

@@ -7,13 +7,17 @@ const bug = (name: string, rule: string, file: string, search: string, replace: 
   patches: [{ file: `actors/master/${file}`, search, replace }],
 });
 
+const rare = (one: Bug): Bug => ({ ...one, rare: true });
+
 export const SILENCE_BUGS: readonly Bug[] = [
-  bug(
-    'master: time in which it heard nothing counts',
-    'FRW-4',
-    'hearing.ts',
-    'if (ms > 0) state.deadlines.lose(ms);',
-    '',
+  rare(
+    bug(
+      'master: time in which it heard nothing counts',
+      'FRW-4',
+      'hearing.ts',
+      'if (ms > 0) state.deadlines.lose(ms);',
+      '',
+    ),
   ),
   bug(
     'master: heartbeats are missed while it hears nothing',
@@ -36,12 +40,14 @@ export const SILENCE_BUGS: readonly Bug[] = [
     '.filter((agent) => !isWide || agent.missedHeartbeats > PATIENCE * missedHeartbeats)',
     '.slice()',
   ),
-  bug(
-    'master: the tasks of an agent that is unreachable are told to nobody',
-    'SIM-13',
-    'silence.ts',
-    "      ...statusByMaster(state, task, 'TASK_UNREACHABLE', 'REASON_AGENT_REMOVED', 'The agent does not answer.', now),\n",
-    '',
+  rare(
+    bug(
+      'master: the tasks of an agent that is unreachable are told to nobody',
+      'SIM-13',
+      'silence.ts',
+      "      ...statusByMaster(state, task, 'TASK_UNREACHABLE', 'REASON_AGENT_REMOVED', 'The agent does not answer.', now),\n",
+      '',
+    ),
   ),
   bug(
     'master: the digest of an agent says nothing of states',
