@@ -65,7 +65,7 @@ export const BUGS: readonly Bug[] = [
     'master: an epoch is used again',
     'EPO-1',
     'actors/master/leadership.ts',
-    'Math.max(isFuture ? 0 : stored, state.epoch, Math.floor(now)) + 1',
+    'Math.max(isFuture ? 0 : stored + state.claimGap, state.epoch, Math.floor(now)) + 1',
     '(state.epochRecord?.epoch ?? 1)',
   ),
   {
