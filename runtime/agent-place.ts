@@ -14,6 +14,8 @@ import type { Log } from './ports.js';
 import type { ProcessConfig } from './process-config.js';
 import { LockedError, takeLock } from './up/lock.js';
 
+/** Processes and threads of one container, where the machine has the control group for it: a fork bomb hurts its own task alone. */
+const DEFAULT_MAX_PIDS = 4_096;
 /** Folders above the sandboxes may be passed through by the users of tasks, and not be read. */
 const PASSAGE_MODE = 0o711;
 
@@ -42,6 +44,7 @@ export function openAgentPlace(config: ProcessConfig, log: Log, onFatal: (error:
     },
     start: {
       maxStarting: config.maxStarting ?? 2 * availableParallelism(),
+      maxPids: config.maxPids ?? DEFAULT_MAX_PIDS,
       environment: { PATH: process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin' },
     },
     /** The process is to end, and its tasks to run on; said before the actor is told. */

@@ -17,6 +17,8 @@ export interface ProcessConfig {
   readonly attributes?: string;
   /** Agents: containers started at a time. */
   readonly maxStarting?: number;
+  /** Agents: most processes and threads of one container, where control groups are usable; 4,096 unless it says otherwise. */
+  readonly maxPids?: number;
   /** Agents run as root: the user of tasks that name none, by default `nobody`. Only where it is root may a task name root. Rule: PRC-10. */
   readonly taskUser?: string;
 }
