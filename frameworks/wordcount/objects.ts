@@ -34,10 +34,7 @@ export async function readObject(
 async function unlessStalled<T>(name: string, read: Promise<T>, stallMs: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const stalled = new Promise<never>((_fulfil, reject) => {
-    timer = setTimeout(
-      () => reject(new Error(`The object ${name} stopped coming for ${STALL_MS / 1000} s.`)),
-      STALL_MS,
-    );
+    timer = setTimeout(() => reject(new Error(`The object ${name} stopped coming for ${stallMs / 1000} s.`)), stallMs);
   });
   try {
     return await Promise.race([read, stalled]);
