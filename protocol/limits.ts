@@ -62,6 +62,10 @@ export interface Timings {
   readonly killGraceMs: number;
   /** How long an agent remembers the end of a launch that is acknowledged. Rule: AGS-6. */
   readonly endedMemoryMs: number;
+  /** An executor whose container has started subscribes within this, or is killed. Rule: EXC-5. */
+  readonly executorRegistrationTimeoutMs: number;
+  /** What an ExecutorInfo that names no grace gives between SHUTDOWN and the kill. Rule: EXC-6. */
+  readonly executorShutdownGraceMs: number;
   readonly failoverTimeoutMs: number;
   /** For so long the sandbox of an ended launch stays on an empty disk; on a fuller one less. Rule: GBC-1. */
   readonly sandboxKeepMs: number;
@@ -93,6 +97,8 @@ export const DEFAULT_TIMINGS: Timings = {
   updateRetryMaxMs: 600_000,
   killGraceMs: 3_000,
   endedMemoryMs: 24 * 3_600_000,
+  executorRegistrationTimeoutMs: 60_000,
+  executorShutdownGraceMs: 5_000,
   failoverTimeoutMs: 7 * 24 * 3_600_000,
   sandboxKeepMs: 7 * 24 * 3_600_000,
   diskWatchMs: 60_000,

@@ -1,10 +1,12 @@
-/** Composition roots: master, agent and scheduler of any world, real or simulated; each fits one screen. */
+/** Composition roots: master, agent, scheduler and executor of any world, real or simulated; each fits one screen. */
 import type { AnyStateMachine, InputFrom } from 'xstate';
 import { agentMachine } from '../actors/agent/agent.machine.js';
 import type { AgentConfig } from '../actors/agent/agent-state.js';
 import { launchesToAdopt } from '../actors/agent/recovery.js';
 import type { Stop } from '../actors/effect.js';
 import type { CommandExecutorConfig } from '../actors/framework/command-executor.js';
+import { customExecutorMachine } from '../actors/framework/custom-executor.machine.js';
+import type { ExecutorConfig } from '../actors/framework/executor-driver.js';
 import { executorMachine } from '../actors/framework/executor.machine.js';
 import { schedulerMachine } from '../actors/framework/scheduler.machine.js';
 import type { SchedulerConfig } from '../actors/framework/scheduler-driver.js';
@@ -140,6 +142,20 @@ export function startScheduler(
   ];
   for (const [row, known] of rows)
     ports.transport.subscribe(subjectPattern(cluster, row, known), (delivery) => executor.inbound.receive(delivery));
+  ports.transport.onReconnected(() => main.send({ type: 'RECONNECTED' }));
+  return run(main);
+}
+
+export function startExecutor(
+  ports: Ports,
+  config: Omit<ExecutorConfig, 'principal'>,
+  options: RootOptions,
+): Running<typeof customExecutorMachine> {
+  const { cluster, principal } = options;
+  const { agentPrincipal, frameworkId, executorId } = config;
+  const { host: main, executor } = host('executor', customExecutorMachine, { ...config, principal }, ports, options);
+  const pattern = subjectPattern(cluster, 'executor', { agentPrincipal, principal, frameworkId, executorId });
+  ports.transport.subscribe(pattern, (delivery) => executor.inbound.receive(delivery));
   ports.transport.onReconnected(() => main.send({ type: 'RECONNECTED' }));
   return run(main);
 }

@@ -11,6 +11,14 @@ import type { Log } from './ports.js';
 import { connectWorld } from './world.js';
 
 export * from '../actors/framework/scheduler.js';
+export { runExecutor, type ExecutorEnd, type ExecutorOptions, type RunningExecutor } from './run-executor.js';
+export {
+  update,
+  type Executor,
+  type ExecutorCall,
+  type ExecutorCalls,
+  type TaskReport,
+} from '../actors/framework/executor.js';
 export type { Stamp } from '../actors/events.js';
 export type { Offer, Filters, Operation } from '../protocol/offer.js';
 export type { TaskInfo, TaskState, TaskStatus } from '../protocol/task.js';

@@ -17,6 +17,8 @@ export interface WorldOptions {
   readonly log: Log;
   /** The world is lost: the connection is closed for good, or a watch has ended. The process is to end. */
   readonly onFatal: (error: Error) => void;
+  /** Wait for a server that is not there yet, rather than reject. */
+  readonly waitForServer?: boolean;
 }
 
 export interface World<P extends Ports> {
@@ -40,9 +42,10 @@ async function closeConnection(connection: NatsConnection): Promise<void> {
 
 /** One control connection, and the ports that every actor needs. Rejects when the server cannot be reached or does not serve. */
 export async function connectWorld(options: WorldOptions): Promise<World<Ports>> {
-  const { credentials, cluster, role, principal, log, onFatal } = options;
+  const { credentials, cluster, role, principal, log, onFatal, waitForServer } = options;
   const connection = await connectNats({
     ...credentials,
+    waitForServer,
     inboxPrefix: inboxPrefix(cluster, role, principal),
     name: `${role} ${principal}`,
     log,

@@ -4,6 +4,7 @@ import type { AnyStateMachine } from 'xstate';
 import { getShortestPaths } from 'xstate/graph';
 import { agentMachine } from '../../actors/agent/agent.machine.js';
 import type { Effect } from '../../actors/effect.js';
+import { customExecutorMachine } from '../../actors/framework/custom-executor.machine.js';
 import { executorMachine } from '../../actors/framework/executor.machine.js';
 import { schedulerMachine } from '../../actors/framework/scheduler.machine.js';
 import { masterMachine } from '../../actors/master/master.machine.js';
@@ -12,7 +13,13 @@ import { AGENT_ID, AgentKit } from '../support/agent-kit.js';
 import { ActorKit, meta, NOW, published, words } from '../support/actor-kit.js';
 import { newMaster, taskInfo } from '../support/master-kit.js';
 
-const MACHINES: Record<string, AnyStateMachine> = { masterMachine, agentMachine, schedulerMachine, executorMachine };
+const MACHINES: Record<string, AnyStateMachine> = {
+  masterMachine,
+  agentMachine,
+  schedulerMachine,
+  executorMachine,
+  customExecutorMachine,
+};
 
 /** A step: what happens, the state after it, and the effects in words. */
 type Step = [what: string, act: () => readonly Effect[], state: string, effects: string[]];
@@ -202,6 +209,37 @@ test.serial('ACT-4: the command executor’s life', (t) => {
     ['a kill', send('agent.KILL', { launchId: 'L1' }), 'subscribed', ['tell executor.UPDATE', 'signalContainer SIGTERM']], // prettier-ignore
     ['its grace is over', () => kit.pass(3_000), 'subscribed', ['signalContainer SIGKILL']],
     ['it ends', send('CONTAINER_ENDED', { containerId: 'L1', exitSignal: 'SIGKILL' }), 'subscribed', ['tell executor.UPDATE']], // prettier-ignore
+  ]);
+});
+
+test.serial('ACT-4: a custom executor’s way to a session and to its end', (t) => {
+  const executor = { onLaunch: () => [], onKill: () => [] };
+  const who = { principal: 'x', agentPrincipal: 'a1', frameworkId: 'f', executorId: 'e', containerId: 'L1' };
+  const kit = new ActorKit(customExecutorMachine, {
+    ...who,
+    executor,
+    own: {},
+    timings: DEFAULT_TIMINGS,
+    shutdownGraceMs: 5_000,
+  });
+  const parameters = { frameworkId: 'f', executorId: 'e' };
+  const hear = (type: string, head: object, body: object) => () =>
+    kit.send({ type: `agent.${type}`, meta: meta({ parameters, ...head }), body } as never);
+  const subscribed = (session: string) => () =>
+    hear(
+      'SUBSCRIBED',
+      { session, sequence: 1, cause: published(kit.all, 'SUBSCRIBE').at(-1)?.id },
+      { subscribed: { executorInfo: {}, frameworkInfo: {}, agentInfo: {} } },
+    )();
+  const launch = { launch: { task: taskInfo(AGENT_ID) }, launchId: 'L1' };
+  walk(t, customExecutorMachine, kit, [
+    ['it starts', () => kit.send({ type: 'START' }), 'subscribing', ['publish SUBSCRIBE']],
+    ['no answer', () => kit.pass(375), 'subscribing', ['publish SUBSCRIBE']],
+    ['subscribed', subscribed('1-C1'), 'subscribed', []],
+    ['a launch', hear('LAUNCH', { session: '1-C1', sequence: 2 }, launch), 'subscribed', []],
+    ['the agent is back', hear('INVITE', {}, {}), 'subscribing', ['publish SUBSCRIBE']],
+    ['subscribed', subscribed('2-C1'), 'subscribed', []],
+    ['it is to end', hear('SHUTDOWN', { session: '2-C1', sequence: 2 }, {}), 'stopped', ['stop']],
   ]);
 });
 

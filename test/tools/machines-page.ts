@@ -1,12 +1,19 @@
 /** `docs/machines.md`: the statecharts of all actors as pictures, drawn from the machines themselves. */
 import type { AnyStateMachine, AnyStateNode } from 'xstate';
 import { agentMachine } from '../../actors/agent/agent.machine.js';
+import { customExecutorMachine } from '../../actors/framework/custom-executor.machine.js';
 import { executorMachine } from '../../actors/framework/executor.machine.js';
 import { schedulerMachine } from '../../actors/framework/scheduler.machine.js';
 import { masterMachine } from '../../actors/master/master.machine.js';
 import type { DocGenerator } from './generated-docs.js';
 
-const MACHINES: readonly AnyStateMachine[] = [masterMachine, agentMachine, schedulerMachine, executorMachine];
+const MACHINES: readonly AnyStateMachine[] = [
+  masterMachine,
+  agentMachine,
+  schedulerMachine,
+  executorMachine,
+  customExecutorMachine,
+];
 
 function edges(node: AnyStateNode): string[] {
   const lines: string[] = [];
