@@ -2,7 +2,7 @@
 import type { MessageBody, MessageType } from '../protocol/messages.js';
 import type { Static, TSchema } from '../protocol/schema.js';
 import type { ANSWERS } from '../protocol/messages.js';
-import type { AgentRecord, EpochRecord, FrameworkRecord, TaskRecord } from '../protocol/registry.js';
+import type { AgentRecord, EpochRecord, ExecutorRecord, FrameworkRecord, TaskRecord } from '../protocol/registry.js';
 import type { Address, SubjectName, SubjectParameters } from '../protocol/subjects.js';
 
 /** Sends a message. The host numbers it in its session as it goes out, and gives it an id unless it has one. */
@@ -37,7 +37,7 @@ export interface Listen {
 /** A value for a key of the registry; without one, its deletion. */
 export interface RegistryWrite {
   readonly key: string;
-  readonly record?: AgentRecord | FrameworkRecord | TaskRecord;
+  readonly record?: AgentRecord | ExecutorRecord | FrameworkRecord | TaskRecord;
 }
 
 /** Stores the records of one decision together, under the fence of the term. Answered by REGISTRY_STORED, or not at all. Rule: REG-1. */
@@ -122,6 +122,8 @@ export interface ContainerSpec {
   /** Its share of the machine's cpus when they are wanted by others too. */
   readonly cpus?: number | undefined;
   readonly limits?: ContainerLimits | undefined;
+  /** A file of the agent's of which the sandbox gets a copy, for its user alone. Rule: EXC-1. */
+  readonly credentials?: { readonly from: string; readonly as: string } | undefined;
 }
 
 /** Starts a container. Answered by CONTAINER_STARTED or CONTAINER_ENDED with a message. */

@@ -18,6 +18,8 @@ export const AgentTask = Type.Object({
   resources: Type.Optional(ResourceList),
   labels: Type.Optional(Labels),
   killPolicy: Type.Optional(KillPolicy),
+  executorId: Type.Optional(Id),
+  containerId: Type.Optional(Id),
 });
 export type AgentTask = Static<typeof AgentTask>;
 
@@ -27,7 +29,12 @@ const Digest = BoundedBytes(DIGEST_BYTES);
 export const LaunchRef = Type.Object({ frameworkId: Id, taskId: Id, launchId: Id });
 export type LaunchRef = Static<typeof LaunchRef>;
 
+/** Names one run of an executor: its container is that run. */
+export const ExecutorRef = Type.Object({ frameworkId: Id, executorId: Id, containerId: Id });
+export type ExecutorRef = Static<typeof ExecutorRef>;
+
 const MAX_TASKS = 200_000;
+const MAX_EXECUTORS = 10_000;
 
 export const agentMessages = {
   /** A new agent asks to be admitted. */
@@ -43,6 +50,8 @@ export const agentMessages = {
     digest: Type.Object({ launches: Digest, info: Digest }),
     /** A byte for each launch, by launchId: the place of its latest state in the list of states; 128 more while an update waits. */
     states: BoundedBytes(MAX_TASKS),
+    /** Every executor that has not ended. Rule: EXC-8. */
+    executors: Type.Optional(Type.Array(ExecutorRef, { maxItems: MAX_EXECUTORS })),
     differing: Type.Optional(
       Type.Object({
         agentInfo: Type.Optional(AgentInfo),
@@ -63,6 +72,16 @@ export const agentMessages = {
   }),
   /** The answer to PING; its sequence shows the master what was lost. Rule: LNK-1. */
   PONG: Type.Object({ agentId: Id }),
+  /** An executor has ended; its tasks' ends were told before. `status` is that of wait(2). Rule: EXC-8. */
+  EXITED_EXECUTOR: Type.Object({
+    agentId: Id,
+    frameworkId: Id,
+    executorId: Id,
+    containerId: Id,
+    status: Type.Optional(Type.Integer()),
+  }),
+  /** From an executor to its scheduler, at most once. Rule: EXC-10. */
+  EXECUTOR_MESSAGE: Type.Object({ agentId: Id, frameworkId: Id, executorId: Id, data: Bytes }),
   /** An agent that stops in order and will not be back soon; its tasks have ended. */
   UNREGISTER: Type.Object({ agentId: Id }),
   /** Something came under a lower epoch than the agent has seen: its own is told. Under session `0`. Rule: EPO-4. */
@@ -86,6 +105,8 @@ export const masterToAgentMessages = {
     frameworkInfo: FrameworkInfo,
     task: TaskInfo,
     executor: Type.Optional(ExecutorInfo),
+    /** The run of the executor that the task belongs to; the launch that it is named after starts it. Rule: EXC-1. */
+    containerId: Type.Optional(Id),
     launchId: Id,
   }),
   KILL_TASK: Type.Object({
@@ -103,6 +124,10 @@ export const masterToAgentMessages = {
   }),
   /** The framework is gone: kill what it runs. */
   SHUTDOWN_FRAMEWORK: Type.Object({ frameworkId: Id }),
+  /** Ends one executor and its tasks. Rule: EXC-6. */
+  SHUTDOWN_EXECUTOR: Type.Object({ frameworkId: Id, executorId: Id }),
+  /** From a scheduler to its executor, at most once. Rule: EXC-10. */
+  EXECUTOR_MESSAGE: Type.Object({ frameworkId: Id, executorId: Id, data: Bytes }),
   PING: Type.Object({}),
   /** The agent is not wanted: kill everything and stop. */
   SHUTDOWN: Type.Object({ message: Text() }),

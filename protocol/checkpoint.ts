@@ -1,4 +1,7 @@
 /** The durable records of an agent's own store: what it must know again after the death of its process. */
+import { Uuid } from './common.js';
+import { ExecutorInfo } from './executor.js';
+import { FrameworkInfo } from './framework.js';
 import { escapeToken } from './ids.js';
 import { Id, Natural, NonNegative, Text, Type, check, type Static } from './schema.js';
 import { TaskInfo, TaskState, TaskStatus } from './task.js';
@@ -20,6 +23,8 @@ export const CHECKPOINTS = {
     frameworkId: Id,
     /** Missing of a launch that is refused. */
     task: Type.Optional(TaskInfo),
+    /** The run of the executor that it belongs to; missing of a command. */
+    containerId: Type.Optional(Id),
     /** Whether the framework wants to see KILLING. */
     sendKilling: Type.Boolean(),
     /** Id of the message that led to it. */
@@ -37,8 +42,30 @@ export const CHECKPOINTS = {
     updates: Type.Array(TaskStatus, { maxItems: 10_000 }),
     /** When it was first told that it runs. */
     runningAtMs: Type.Optional(NonNegative),
+    /** The last update that its executor sent, so that its repetition is none. */
+    executorUuid: Type.Optional(Uuid),
     /** The kill with the earliest end that was asked for. */
     kill: Type.Optional(Type.Object({ requestedAtMs: NonNegative, graceMs: NonNegative })),
+  }),
+  /** An executor that has not ended, by containerId: stored with the first launch that it is for. Rule: EXC-1. */
+  executor: Type.Object({
+    ...record,
+    containerId: Id,
+    info: ExecutorInfo,
+    frameworkId: Id,
+    frameworkInfo: FrameworkInfo,
+    /** When its container was first told to run. */
+    runningAtMs: Type.Optional(NonNegative),
+    /** The instance that subscribed last. Rule: EXC-7. */
+    asker: Type.Optional(Text(255)),
+    /** It is to end: why, since when, and what its container gets between SIGTERM and SIGKILL. */
+    ending: Type.Optional(
+      Type.Object({
+        why: Type.Enum(['asked', 'registrationTimeout']),
+        requestedAtMs: NonNegative,
+        graceMs: NonNegative,
+      }),
+    ),
   }),
   /** A launch that is over and acknowledged, by launchId. Rule: AGS-6. */
   ended: Type.Object({ ...record, launchId: Id, state: TaskState, endedAtMs: NonNegative }),
@@ -66,6 +93,7 @@ const CHECKS = {
   agent: check(CHECKPOINTS.agent),
   launch: check(CHECKPOINTS.launch),
   stream: check(CHECKPOINTS.stream),
+  executor: check(CHECKPOINTS.executor),
   ended: check(CHECKPOINTS.ended),
   lowWater: check(CHECKPOINTS.lowWater),
 } as const satisfies Record<CheckpointKind, unknown>;

@@ -16,6 +16,7 @@ export const ERRORS = {
   UNKNOWN_TASK: { sentence: 'No task has this id.', retryable: false },
   TASK_ENDED: { sentence: 'The task has ended.', retryable: false },
   AMBIGUOUS_TASK: { sentence: 'More than one framework has a task of this id; name the framework.', retryable: false },
+  UNKNOWN_EXECUTOR: { sentence: 'This agent runs no such executor.', retryable: false },
   UNKNOWN_PATH: { sentence: 'No such file in a sandbox of this agent.', retryable: false },
   REGISTRY_UNAVAILABLE: { sentence: 'The registry does not answer.', retryable: true },
   UNSUPPORTED: { sentence: 'This is not supported yet.', retryable: false },

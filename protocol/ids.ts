@@ -23,6 +23,8 @@ export function launchPlaceOf(launchId: string): { readonly epoch: number; reado
   const [, head = '', count = ''] = /^([0-9a-z]{1,11})-L(\d{1,15})$/.exec(launchId) ?? [];
   return count === '' ? undefined : { epoch: Number.parseInt(head, 36), counter: Number(count) };
 }
+/** `<launchId>-E`: the container of an executor, named after the launch that starts it. Rule: EXC-1. */
+export const executorContainerOf = (launchId: string): string => `${launchId}-E`;
 /** `<masterId>-C1`: a session of a link ("connection" where NATS has none). */
 export const sessionIdOf = (masterId: string, count: number): string => `${masterId}-C${count}`;
 

@@ -1,6 +1,7 @@
 /** The durable records of the registry bucket: one key per record. */
 import { AgentInfo } from './agent.js';
 import { KillPolicy, Labels } from './container.js';
+import { ExecutorInfo } from './executor.js';
 import { FrameworkInfo } from './framework.js';
 import { escapeToken } from './ids.js';
 import { Resource } from './resource.js';
@@ -56,14 +57,29 @@ export const TaskRecord = Type.Object({
   killPolicy: Type.Optional(KillPolicy),
   /** Set once a kill is asked for: whoever leads repeats it until the end is true. Rule: KIL-1. */
   kill: Type.Optional(Type.Object({ killPolicy: Type.Optional(KillPolicy) })),
+  /** The executor that runs it, and which run of it; missing of a command. */
+  executorId: Type.Optional(Id),
+  containerId: Type.Optional(Id),
 });
 export type TaskRecord = Static<typeof TaskRecord>;
+
+/** An executor that may run: one run of it, named by its container. Rule: EXC-9. */
+export const ExecutorRecord = Type.Object({
+  ...record,
+  containerId: Id,
+  agentId: Id,
+  frameworkId: Id,
+  info: ExecutorInfo,
+  resources: Type.Array(Resource, { maxItems: 10_000 }),
+});
+export type ExecutorRecord = Static<typeof ExecutorRecord>;
 
 /** A record of the registry with its kind. */
 export type RegistryRecord =
   | { readonly kind: 'epoch'; readonly value: EpochRecord }
   | { readonly kind: 'agent'; readonly value: AgentRecord }
   | { readonly kind: 'framework'; readonly value: FrameworkRecord }
+  | { readonly kind: 'executor'; readonly value: ExecutorRecord }
   | { readonly kind: 'task'; readonly value: TaskRecord };
 
 export type RegistryKind = RegistryRecord['kind'];
@@ -80,6 +96,7 @@ const CHECKS = {
   epoch: check(EpochRecord),
   agent: check(AgentRecord),
   framework: check(FrameworkRecord),
+  executor: check(ExecutorRecord),
   task: check(TaskRecord),
 } as const;
 

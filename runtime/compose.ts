@@ -2,7 +2,7 @@
 import type { AnyStateMachine, InputFrom } from 'xstate';
 import { agentMachine } from '../actors/agent/agent.machine.js';
 import type { AgentConfig } from '../actors/agent/agent-state.js';
-import { launchesToAdopt } from '../actors/agent/recovery.js';
+import { executorsToAdopt, launchesToAdopt } from '../actors/agent/recovery.js';
 import type { Stop } from '../actors/effect.js';
 import type { CommandExecutorConfig } from '../actors/framework/command-executor.js';
 import { customExecutorMachine } from '../actors/framework/custom-executor.machine.js';
@@ -108,7 +108,8 @@ export function startAgent(
 ): Running<typeof agentMachine> {
   const records = loadRecords(ports.store);
   const input: AgentConfig = { ...config, name: options.principal, records };
-  const executorInput: CommandExecutorConfig = { ...executorConfig, recovered: launchesToAdopt(records) };
+  const recovered = [...launchesToAdopt(records), ...executorsToAdopt(records, input)];
+  const executorInput: CommandExecutorConfig = { ...executorConfig, recovered };
   const agent = host('agent', agentMachine, input, ports, {
     ...options,
     tell: (_actor, event) => command.host.send(event),
@@ -121,6 +122,7 @@ export function startAgent(
   const patterns = [
     subjectPattern(cluster, 'agentMaster', { principal }),
     subjectPattern(cluster, 'agentOperator', { agentPrincipal: principal }),
+    subjectPattern(cluster, 'agentExecutor', { agentPrincipal: principal }),
     subjectPattern(cluster, 'leader'),
   ];
   for (const pattern of patterns)

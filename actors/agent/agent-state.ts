@@ -1,11 +1,15 @@
 /** What an agent knows: its launches and their unacknowledged updates, and what of it is stored. Rule: AGS-1. */
 import type { AgentInfo } from '../../protocol/agent.js';
+import type { AgentMessageBody } from '../../protocol/agent-api.js';
 import type { CheckpointRecord } from '../../protocol/checkpoint.js';
+import type { ExecutorInfo } from '../../protocol/executor.js';
+import type { FrameworkInfo } from '../../protocol/framework.js';
 import type { Timings } from '../../protocol/limits.js';
 import type { TaskInfo, TaskState, TaskStatus } from '../../protocol/task.js';
 import { Deadlines } from '../deadlines.js';
 import type { CheckpointWrite, Effects } from '../effect.js';
 import type { LeaderMessage, MasterToAgentMessage } from '../events.js';
+import type { Link } from '../link.js';
 import { newMember, type Member } from '../member.js';
 import type { ActorState } from '../perform.js';
 import { recover } from './recovery.js';
@@ -17,8 +21,43 @@ export interface AgentConfig {
   readonly version: string;
   readonly info: AgentInfo;
   readonly timings: Timings;
+  /** Who executors of their own are; without it their tasks fail. */
+  readonly executors?: ExecutorLogin | undefined;
   /** What earlier lives of the agent stored. */
   readonly records: readonly CheckpointRecord[];
+}
+
+/** How an agent's executors come to the bus: all of them as one user. */
+export interface ExecutorLogin {
+  readonly principal: string;
+  readonly cluster: string;
+  /** Path of the file with `{url, user, password}`; a copy of it is put into each sandbox. */
+  readonly credentials: string;
+}
+
+/** One run of an executor, from the launch that starts it to the end of its container. */
+export interface ExecutorRow {
+  readonly containerId: string;
+  readonly frameworkId: string;
+  readonly executorId: string;
+  readonly info: ExecutorInfo;
+  readonly frameworkInfo: FrameworkInfo;
+  /** REGISTERING: it has not subscribed yet, ever. */
+  state: 'REGISTERING' | 'RUNNING' | 'TERMINATING';
+  runningAtMs: number | undefined;
+  /** Receives on this link; its session is what we send under. */
+  readonly link: Link;
+  /** Id of the question that the last session began with. */
+  arrivalId: string;
+  /** The instance that subscribed last, as far as its questions name it, and the counter of its first session in this life. */
+  asker: string | undefined;
+  askerSince: number;
+  invitedAtMs: number;
+  /** Launches that have not ended; whether LAUNCH may have reached it. */
+  readonly tasks: Map<string, { isSent: boolean }>;
+  ending:
+    | { readonly why: 'asked' | 'registrationTimeout'; readonly requestedAtMs: number; readonly graceMs: number }
+    | undefined;
 }
 
 /** A kill that was asked for. */
@@ -35,6 +74,11 @@ export interface LaunchRow {
   readonly frameworkId: string;
   /** What it runs; `undefined` of a launch that is refused. */
   readonly task: TaskInfo | undefined;
+  /** The run of the executor that runs it; `undefined` of a command. */
+  readonly containerId: string | undefined;
+  /** Updates of its executor that were taken in this life, and the last one ever. Rule: EXC-2. */
+  readonly taken: Set<string>;
+  executorUuid: Uint8Array | undefined;
   /** Latest state, stored or not. */
   state: TaskState;
   /** Latest state that is stored: what a master may hear. */
@@ -71,6 +115,12 @@ export interface AgentState extends ActorState {
   uuids: number;
   heartbeatIntervalMs: number;
   readonly launches: Map<string, LaunchRow>;
+  /** Executors that have not ended, by container, and the last run of each by its framework and id. */
+  readonly executors: Map<string, ExecutorRow>;
+  readonly executorsByName: Map<string, ExecutorRow>;
+  executorSessions: number;
+  /** Executors that ended while there was no session to tell it in. */
+  readonly exits: Omit<AgentMessageBody<'EXITED_EXECUTOR'>, 'agentId'>[];
   /** Launches that are over, with their true last state and when that was acknowledged, oldest first. Rules: LCH-1, AGS-6. */
   readonly ended: Map<string, { readonly state: TaskState; readonly endedAtMs: number }>;
   /** By epoch: up to this counter every launch that is not known otherwise is refused. Rule: AGS-6. */
@@ -92,8 +142,12 @@ export interface AgentState extends ActorState {
   stopping: 'no' | 'ending' | 'leaving';
 }
 
+/** An executor's name among all of the agent; no id has a line break. */
+export const executorName = ({ frameworkId, executorId }: { frameworkId: string; executorId: string }): string =>
+  `${frameworkId}\n${executorId}`;
+
 export function newAgentState(config: AgentConfig): AgentState {
-  const { epoch, agentId, launches, ended, lowWater } = recover(config.records);
+  const { epoch, agentId, launches, executors, ended, lowWater } = recover(config.records);
   return {
     config,
     deadlines: new Deadlines(),
@@ -105,6 +159,10 @@ export function newAgentState(config: AgentConfig): AgentState {
     uuids: 0,
     heartbeatIntervalMs: config.timings.heartbeatIntervalMs,
     launches,
+    executors,
+    executorsByName: new Map([...executors.values()].map((row) => [executorName(row), row])),
+    executorSessions: 0,
+    exits: [],
     ended,
     lowWater,
     unsaved: new Set(),

@@ -15,7 +15,8 @@ export const agentMachine = agentSetup.createMachine({
     DISK_READ: { actions: 'diskRead' },
     SANDBOXES_LISTED: { actions: 'sandboxesListed' },
     SANDBOX_REMOVED: { actions: 'sandboxRemoved' },
-    'executor.UPDATE': { actions: 'executorUpdate' },
+    'commandExecutor.UPDATE': { actions: 'executorUpdate' },
+    'executor.*': { actions: 'executorMessage' },
     'operator.INVALID': { actions: 'invalidCall' },
     'operator.*': { actions: 'operatorCall' },
     'leader.ELECTED': [{ guard: 'isPassed', actions: 'elected' }, { actions: 'atTheDoor' }],
@@ -25,7 +26,7 @@ export const agentMachine = agentSetup.createMachine({
   },
   states: {
     starting: {
-      on: { START: { target: 'registering', actions: 'start' } },
+      on: { START: { target: 'registering', actions: ['start', 'inviteExecutors'] } },
     },
     awaitingInvitation: {
       entry: 'awaitInvitation',
@@ -43,8 +44,8 @@ export const agentMachine = agentSetup.createMachine({
       ],
       on: {
         'master.DIFFERS': [{ guard: 'isPassed', actions: 'differs' }, { actions: 'atTheDoor' }],
-        'master.REGISTERED': { guard: 'isAnswer', target: 'running', actions: 'registered' },
-        'master.REREGISTERED': { guard: 'isAnswer', target: 'running', actions: 'registered' },
+        'master.REGISTERED': { guard: 'isAnswer', target: 'running', actions: ['registered', 'tellExits'] },
+        'master.REREGISTERED': { guard: 'isAnswer', target: 'running', actions: ['registered', 'tellExits'] },
       },
     },
     running: {
@@ -57,8 +58,8 @@ export const agentMachine = agentSetup.createMachine({
       on: {
         RECONNECTED: { actions: 'reconnected' },
         'master.INVITE': [{ guard: 'isPassed', actions: 'invited' }, { actions: 'atTheDoor' }],
-        'master.REGISTERED': [{ guard: 'isAnswer', actions: 'registered' }, { actions: 'atTheDoor' }],
-        'master.REREGISTERED': [{ guard: 'isAnswer', actions: 'registered' }, { actions: 'atTheDoor' }],
+        'master.REGISTERED': [{ guard: 'isAnswer', actions: ['registered', 'tellExits'] }, { actions: 'atTheDoor' }],
+        'master.REREGISTERED': [{ guard: 'isAnswer', actions: ['registered', 'tellExits'] }, { actions: 'atTheDoor' }],
         'master.*': { guard: 'isPassed', actions: 'masterMessage' },
       },
     },
@@ -68,7 +69,7 @@ export const agentMachine = agentSetup.createMachine({
     },
     leaving: {
       // Deaf from here on: what it heard now it could not carry out.
-      on: { 'executor.UPDATE': {}, 'leader.ELECTED': {}, 'master.*': {}, 'master.INVITE': {} },
+      on: { 'commandExecutor.UPDATE': {}, 'executor.*': {}, 'leader.ELECTED': {}, 'master.*': {}, 'master.INVITE': {} },
       always: { guard: 'isSettled', target: 'left' },
     },
     stopped: { entry: 'sayGoodbye', type: 'final' },

@@ -3,6 +3,7 @@ import { enqueueActions, setup } from 'xstate';
 import type {
   AgentOperatorMessage,
   CheckpointEvent,
+  ExecutorMessage,
   InvalidMessage,
   LeaderMessage,
   MasterToAgentMessage,
@@ -20,6 +21,8 @@ import { beginsSession } from '../member.js';
 import { performer, type Batch } from '../perform.js';
 import { newAgentState, type AgentConfig, type AgentState, type DoorMessage } from './agent-state.js';
 import * as door from './door.js';
+import { onExecutorMessage } from './executor-link.js';
+import { inviteExecutors, tellExits } from './executors.js';
 import * as launches from './launches.js';
 import * as registration from './registration.js';
 import * as sandboxes from './sandboxes.js';
@@ -35,6 +38,7 @@ export type AgentEvent =
   | LeaderMessage
   | InvalidMessage
   | AgentOperatorMessage
+  | ExecutorMessage
   | (ExecutorUpdate & Stamp);
 
 const perform = performer<AgentState, AgentEvent>();
@@ -79,6 +83,7 @@ export const agentSetup = setup({
   },
   actions: {
     start: perform(registration.onStart),
+    inviteExecutors: perform((state: AgentState, { now }: Stamp) => inviteExecutors(state, now)),
     register: perform(registration.register),
     awaitInvitation: perform(registration.awaitInvitation),
     registered: perform<MessageOf<MasterToAgentMessage, 'master.REGISTERED' | 'master.REREGISTERED'>>(
@@ -98,6 +103,8 @@ export const agentSetup = setup({
       return NOTHING;
     }),
     masterMessage: perform(launches.onMasterMessage),
+    tellExits: perform(tellExits),
+    executorMessage: perform(onExecutorMessage),
     executorUpdate: perform(launches.onExecutorUpdate),
     invalidCall: perform(launches.onInvalidCall),
     operatorCall: perform(launches.onOperatorCall),

@@ -16,6 +16,17 @@ import { admitMessage } from '../member.js';
 import { invariant, unreachable } from '../invariant.js';
 import { persist, type AgentState, type LaunchRow } from './agent-state.js';
 import { isRefused, onForgetDue } from './ended.js';
+import { shutdownGraceMs } from './executor-container.js';
+import { heartbeatExecutors } from './executor-link.js';
+import {
+  killOnExecutor,
+  onContainerStatus,
+  onExecutorDue,
+  onMessageForExecutor,
+  onShutdownExecutor,
+  runOnExecutor,
+  shutDownExecutors,
+} from './executors.js';
 import { onSilenceDue, toMaster } from './registration.js';
 import { onDiskDue } from './sandboxes.js';
 import { disown, newLaunch, onAcknowledged, onUpdateDue, save, streamWrite, update } from './updates.js';
@@ -50,6 +61,10 @@ function onAdmitted(state: AgentState, event: MasterToAgentMessage): Effects {
       return onAcknowledged(state, event);
     case 'master.SHUTDOWN_FRAMEWORK':
       return killAll(state, event.now, event.body.frameworkId);
+    case 'master.SHUTDOWN_EXECUTOR':
+      return onShutdownExecutor(state, event);
+    case 'master.EXECUTOR_MESSAGE':
+      return onMessageForExecutor(state, event);
     case 'master.PING':
       return [toMaster(state, 'PONG', { agentId: state.agentId ?? '' }, { cause: event.meta.id })];
     case 'master.SHUTDOWN':
@@ -66,16 +81,15 @@ function onAdmitted(state: AgentState, event: MasterToAgentMessage): Effects {
 }
 
 /** A launchId that has been seen is refused, whatever became of it; another is stored, then started. Rules: LCH-1, AGS-1. */
-function onRunTask(
-  state: AgentState,
-  { body, meta, now }: MessageOf<MasterToAgentMessage, 'master.RUN_TASK'>,
-): Effects {
+function onRunTask(state: AgentState, event: MessageOf<MasterToAgentMessage, 'master.RUN_TASK'>): Effects {
+  const { body, meta, now } = event;
   const { frameworkId, launchId, task, frameworkInfo } = body;
   if (state.launches.has(launchId) || isRefused(state, launchId)) return NOTHING;
   // What is started now nobody would kill.
   if (state.stopping !== 'no') return disown(state, [{ frameworkId, taskId: task.taskId, launchId }], now);
   const capabilities = frameworkInfo.capabilities ?? [];
   const sendKilling = capabilities.some((capability) => capability.type === 'TASK_KILLING_STATE');
+  if (task.executor !== undefined) return runOnExecutor(state, event, sendKilling);
   const { user } = frameworkInfo;
   const { taskId } = task;
   const { write } = newLaunch(state, { launchId, taskId, frameworkId, task, sendKilling, user, cause: meta.id });
@@ -103,12 +117,15 @@ function onKillTask(
   return kill(state, [row], killPolicy, now);
 }
 
-/** Kills what a framework runs, or everything. */
+/** Kills what a framework runs, or everything; executors end their tasks themselves. */
 export function killAll(state: AgentState, now: number, frameworkId?: string): Effects {
   const rows = [...state.launches.values()].filter(
-    (row) => !isTerminal(row.state) && (frameworkId === undefined || row.frameworkId === frameworkId),
+    (row) =>
+      row.containerId === undefined &&
+      !isTerminal(row.state) &&
+      (frameworkId === undefined || row.frameworkId === frameworkId),
   );
-  return kill(state, rows, undefined, now);
+  return [...kill(state, rows, undefined, now), ...shutDownExecutors(state, now, frameworkId)];
 }
 
 /** The wish is stored, then the executor hears of it. One that asks for nothing sooner is carried out already. Rules: KIL-1, AGS-4. */
@@ -124,12 +141,19 @@ function kill(state: AgentState, rows: readonly LaunchRow[], killPolicy: KillPol
   return persist(
     state,
     sooner.map((row) => streamWrite(state, row)),
-    () => sooner.map(({ launchId }) => tell({ type: 'agent.KILL', launchId, killPolicy })),
+    (current, at) =>
+      sooner.flatMap((row) =>
+        row.containerId === undefined
+          ? [tell({ type: 'agent.KILL', launchId: row.launchId, killPolicy })]
+          : killOnExecutor(current, row, killPolicy, at),
+      ),
   );
 }
 
-/** The command executor reports. */
+/** The command executor reports: of a command, or of the container of an executor. */
 export function onExecutorUpdate(state: AgentState, { launchId, status, now }: ExecutorUpdate & Stamp): Effects {
+  const executor = state.executors.get(launchId);
+  if (executor !== undefined) return onContainerStatus(state, executor, status, now);
   const row = state.launches.get(launchId);
   return row === undefined ? NOTHING : update(state, row, { source: 'SOURCE_EXECUTOR', ...status }, now);
 }
@@ -180,6 +204,10 @@ function onDue(state: AgentState, key: string, now: number): Effects {
       return onDiskDue(state, now);
     case 'forget':
       return onForgetDue(state, now);
+    case 'executor':
+      return onExecutorDue(state, key.slice(at + 1), now);
+    case 'executors':
+      return heartbeatExecutors(state, now);
     case 'end':
       state.need = 'end';
       return NOTHING;
@@ -193,7 +221,9 @@ export function onStop(state: AgentState, { now }: Stamp): Effects {
   state.stopping = 'ending';
   // It may be what brought us here; from here on it says that the time is up.
   state.need = 'nothing';
-  state.deadlines.set('end', now + 2 * state.config.timings.killGraceMs + 2_000);
+  const { timings } = state.config;
+  const graces = [...state.executors.values()].map((row) => shutdownGraceMs(row, timings));
+  state.deadlines.set('end', now + Math.max(2 * timings.killGraceMs, ...graces) + 2_000);
   return killAll(state, now);
 }
 
@@ -207,7 +237,10 @@ export function onLeave(state: AgentState): Effects {
 export const isSettled = (state: AgentState): boolean => state.pending.size === 0;
 
 export const isIdle = (state: AgentState): boolean =>
-  state.need === 'end' || (isSettled(state) && [...state.launches.values()].every((row) => isTerminal(row.state)));
+  state.need === 'end' ||
+  (isSettled(state) &&
+    state.executors.size === 0 &&
+    [...state.launches.values()].every((row) => isTerminal(row.state)));
 
 export function sayGoodbye(state: AgentState): Effects {
   const bye: Effects =

@@ -62,7 +62,7 @@ type Reregister = MessageBody<'masterAgent', 'REREGISTER'>;
 
 /** A digest of what runs, and what the master lacks of it, if that is known. Rule: LNK-6. */
 function reregister(state: AgentState, agentId: string, differing?: Reregister['differing']): Effect {
-  const { config, launches, member } = state;
+  const { config, launches, executors, member } = state;
   const sorted = [...launches.keys()].sort(byCodeUnits);
   const states = sorted.map((launchId) => {
     const row = launches.get(launchId) as LaunchRow;
@@ -73,6 +73,9 @@ function reregister(state: AgentState, agentId: string, differing?: Reregister['
     version: config.version,
     digest: { launches: digestOf(sorted), info: valueDigest(config.info) },
     states: Uint8Array.from(states),
+    executors: [...executors.values()].map(({ frameworkId, executorId, containerId }) => ({
+      ...{ frameworkId, executorId, containerId },
+    })),
     ...(differing && { differing }),
   };
   return toMaster(state, 'REREGISTER', body, { id: nextQuestion(member) });
@@ -94,8 +97,8 @@ export function onDiffers(state: AgentState, event: MessageOf<MasterToAgentMessa
   return [reregister(state, agentId, differing)];
 }
 
-function agentTask({ frameworkId, taskId, launchId, task }: LaunchRow): AgentTask {
-  const { name, resources, labels, killPolicy } = task ?? {};
+function agentTask({ frameworkId, taskId, launchId, task, containerId }: LaunchRow): AgentTask {
+  const { name, resources, labels, killPolicy, executor } = task ?? {};
   return {
     frameworkId,
     taskId,
@@ -104,6 +107,8 @@ function agentTask({ frameworkId, taskId, launchId, task }: LaunchRow): AgentTas
     ...(resources && { resources }),
     ...(labels && { labels }),
     ...(killPolicy && { killPolicy }),
+    ...(executor && { executorId: executor.executorId }),
+    ...(containerId !== undefined && { containerId }),
   };
 }
 

@@ -7,7 +7,7 @@ import { isLegalMove, isTerminal } from '../../protocol/task-state.js';
 import { NOTHING, publish, type CheckpointWrite, type Effects } from '../effect.js';
 import type { MasterToAgentMessage, MessageOf } from '../events.js';
 import { sandboxOf } from '../framework/container-of.js';
-import { persist, type AgentState, type LaunchRow } from './agent-state.js';
+import { persist, type AfterStored, type AgentState, type LaunchRow } from './agent-state.js';
 import { isRefused, rememberEnd } from './ended.js';
 import { sandboxEnded } from './sandboxes.js';
 
@@ -20,16 +20,20 @@ interface Launch extends LaunchRef {
   readonly sendKilling: boolean;
   readonly cause?: string | undefined;
   readonly user?: string | undefined;
+  readonly containerId?: string | undefined;
 }
 
 /** A row, and the record that is to be stored before anybody acts on it. */
 export function newLaunch(state: AgentState, launch: Launch): { row: LaunchRow; write: CheckpointWrite } {
-  const { launchId, taskId, frameworkId, task, sendKilling, cause, user } = launch;
+  const { launchId, taskId, frameworkId, task, sendKilling, cause, user, containerId } = launch;
   const row: LaunchRow = {
     launchId,
     taskId,
     frameworkId,
     task,
+    containerId,
+    taken: new Set(),
+    executorUuid: undefined,
     state: 'TASK_STAGING',
     storedState: 'TASK_STAGING',
     updates: [],
@@ -47,6 +51,7 @@ export function newLaunch(state: AgentState, launch: Launch): { row: LaunchRow; 
     ...(task !== undefined && { task }),
     ...(cause !== undefined && { cause }),
     ...(user !== undefined && { user }),
+    ...(containerId !== undefined && { containerId }),
   };
   return { row, write: { key: checkpointKey('launch', launchId), value } };
 }
@@ -54,13 +59,14 @@ export function newLaunch(state: AgentState, launch: Launch): { row: LaunchRow; 
 /** All that changes of a launch, as it is now. */
 export function streamWrite(state: AgentState, row: LaunchRow): CheckpointWrite {
   state.unsaved.delete(row.launchId);
-  const { launchId, runningAtMs, kill } = row;
+  const { launchId, runningAtMs, kill, executorUuid } = row;
   const value = {
     schemaVersion: CHECKPOINT_VERSION,
     launchId,
     state: row.state,
     updates: [...row.updates],
     ...(runningAtMs !== undefined && { runningAtMs }),
+    ...(executorUuid !== undefined && { executorUuid }),
     ...(kill !== undefined && { kill }),
   };
   return { key: checkpointKey('stream', launchId), value };
@@ -76,9 +82,10 @@ function append(state: AgentState, row: LaunchRow, status: Omit<TaskStatus, 'tas
     taskId: row.taskId,
     launchId: row.launchId,
     ...(state.agentId !== undefined && { agentId: state.agentId }),
-    executorId: row.taskId,
-    timestamp: now / 1000,
-    uuid: uuidOf(state.uuidSeed, ++state.uuids),
+    executorId: row.task?.executor?.executorId ?? row.taskId,
+    timestamp: status.timestamp ?? now / 1000,
+    // An executor's own uuid is the one that it waits for.
+    uuid: status.uuid ?? uuidOf(state.uuidSeed, ++state.uuids),
   });
   return true;
 }
@@ -92,10 +99,21 @@ function onUpdateStored(state: AgentState, row: LaunchRow, stored: TaskState, no
   return [...effects, { type: 'forgetContainer', containerId: row.launchId }];
 }
 
-/** An update is stored, then sent. Rule: AGS-1. */
-export function update(state: AgentState, row: LaunchRow, status: Omit<TaskStatus, 'taskId'>, now: number): Effects {
+/** An update is stored, with other records of the same decision, then sent. Rule: AGS-1. */
+export function update(
+  state: AgentState,
+  row: LaunchRow,
+  status: Omit<TaskStatus, 'taskId'>,
+  now: number,
+  also: readonly CheckpointWrite[] = [],
+  then: AfterStored = () => NOTHING,
+): Effects {
   if (!append(state, row, status, now)) return NOTHING;
-  return persist(state, [streamWrite(state, row)], (current, at) => onUpdateStored(current, row, status.state, at));
+  const writes = [...also, streamWrite(state, row)];
+  return persist(state, writes, (current, at) => [
+    ...onUpdateStored(current, row, status.state, at),
+    ...then(current, at),
+  ]);
 }
 
 /** Sends the first update of a stream, if it is stored and there is a session, and arms its repetition. */

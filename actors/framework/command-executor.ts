@@ -3,7 +3,7 @@ import type { KillPolicy } from '../../protocol/container.js';
 import type { Timings } from '../../protocol/limits.js';
 import type { TaskInfo, TaskStatus } from '../../protocol/task.js';
 import { Deadlines } from '../deadlines.js';
-import { log, NOTHING, type Effect, type Effects } from '../effect.js';
+import { log, NOTHING, type ContainerSpec, type Effect, type Effects } from '../effect.js';
 import type { ContainerEvent, Stamp } from '../events.js';
 import type { ActorState } from '../perform.js';
 import { containerOf } from './container-of.js';
@@ -20,12 +20,13 @@ export type CommandExecutorEvent =
       readonly sendKilling: boolean;
       /** Whom the framework runs its tasks as, if the command says nothing. */
       readonly user: string | undefined;
+      readonly credentials?: ContainerSpec['credentials'];
     }
   | { readonly type: 'agent.KILL'; readonly launchId: string; readonly killPolicy: KillPolicy | undefined };
 
 /** What it tells the agent. */
 export interface ExecutorUpdate {
-  readonly type: 'executor.UPDATE';
+  readonly type: 'commandExecutor.UPDATE';
   readonly launchId: string;
   readonly status: Omit<TaskStatus, 'taskId'>;
 }
@@ -38,6 +39,7 @@ export interface RecoveredLaunch {
   readonly task: TaskInfo;
   readonly sendKilling: boolean;
   readonly user: string | undefined;
+  readonly credentials?: ContainerSpec['credentials'];
   /** When it was told that it runs. */
   readonly runningAtMs: number | undefined;
   readonly kill: { readonly requestedAtMs: number; readonly graceMs: number } | undefined;
@@ -63,6 +65,7 @@ interface CommandRow {
   readonly task: TaskInfo;
   readonly sendKilling: boolean;
   readonly user: string | undefined;
+  readonly credentials: ContainerSpec['credentials'];
   /** ADOPTING: of an earlier life; what became of it is still to be told. Rule: AGS-2. */
   state: 'ADOPTING' | 'QUEUED' | 'STARTING' | 'RUNNING';
   /** When it was first told that it runs. */
@@ -89,10 +92,11 @@ export const newCommandExecutorState = (config: CommandExecutorConfig): CommandE
   starting: 0,
 });
 
-type Launch = Pick<CommandRow, 'launchId' | 'frameworkId' | 'agentId' | 'task' | 'sendKilling' | 'user'>;
+type Launch = Pick<CommandRow, 'launchId' | 'frameworkId' | 'agentId' | 'task' | 'sendKilling' | 'user'> &
+  Partial<Pick<CommandRow, 'credentials'>>;
 
-const newRow = ({ launchId, frameworkId, agentId, task, sendKilling, user }: Launch): CommandRow => ({
-  ...{ launchId, frameworkId, agentId, task, sendKilling, user },
+const newRow = ({ launchId, frameworkId, agentId, task, sendKilling, user, credentials }: Launch): CommandRow => ({
+  ...{ launchId, frameworkId, agentId, task, sendKilling, user, credentials },
   state: 'QUEUED',
   runningAtMs: undefined,
   killing: undefined,
@@ -129,7 +133,7 @@ export function onStart(state: CommandExecutorState, { now }: Stamp): Effects {
 }
 
 const report = (launchId: string, status: Omit<TaskStatus, 'taskId'>): Effect => {
-  const event: ExecutorUpdate = { type: 'executor.UPDATE', launchId, status };
+  const event: ExecutorUpdate = { type: 'commandExecutor.UPDATE', launchId, status };
   return { type: 'tell', actor: 'agent', event };
 };
 

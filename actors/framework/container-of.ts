@@ -15,6 +15,7 @@ interface Launch {
   readonly agentId: string;
   readonly task: TaskInfo;
   readonly user: string | undefined;
+  readonly credentials?: ContainerSpec['credentials'];
 }
 
 interface ContainerConfig {
@@ -23,7 +24,7 @@ interface ContainerConfig {
 }
 
 export function containerOf(config: ContainerConfig, launch: Launch): ContainerSpec {
-  const { launchId, frameworkId, agentId, task } = launch;
+  const { launchId, frameworkId, agentId, task, credentials } = launch;
   const command = task.command ?? {};
   const environment: Record<string, string> = {
     ...config.environment,
@@ -41,6 +42,7 @@ export function containerOf(config: ContainerConfig, launch: Launch): ContainerS
     // An empty name is nobody's: the agent's default takes its place.
     user: command.user || launch.user || undefined,
     ...allotmentOf(task, config.maxPids),
+    ...(credentials && { credentials }),
   };
 }
 

@@ -1,6 +1,6 @@
 /** ACCEPT: the offers are checked, the operations walked in order, the rest goes back. Rules: ACC-1 to ACC-5. */
 import { errorBody } from '../../protocol/errors.js';
-import { launchIdOf } from '../../protocol/ids.js';
+import { executorContainerOf, launchIdOf } from '../../protocol/ids.js';
 import { MAX_TASKS_PER_CALL } from '../../protocol/limits.js';
 import type { Operation } from '../../protocol/offer.js';
 import { registryKey } from '../../protocol/registry.js';
@@ -12,18 +12,20 @@ import {
   newTaskRow,
   persist,
   type AgentRow,
+  type ExecutorRow,
   type FrameworkRow,
   type MasterState,
   type OfferRow,
   type TaskRow,
 } from './master-state.js';
 import { dropOffer, gatherAllocation, refusal } from './offers.js';
+import { claimExecutor, dropExecutor, executorWrite } from './executors.js';
 import { removeIfDone } from './frameworks.js';
 import { forwardKill } from './kills.js';
 import { tellStatus, toAgentOf, toScheduler } from './send.js';
 import type { Stored } from './stored.js';
 import { complete, recordOf, viewTask } from './tasks.js';
-import { taskError, taskResources, tasksOf } from './validation.js';
+import { launchResources, taskError, taskResources, tasksOf } from './validation.js';
 
 type Accept = MessageOf<SchedulerMessage, 'scheduler.ACCEPT'>;
 
@@ -138,28 +140,35 @@ function operationError(
 function launch(walk: Walk, info: TaskInfo): Effects {
   const { state, framework, agent, role, remaining, launched } = walk;
   const { agentId } = agent;
-  const wrong = taskError(info, { framework, agentId, role, remaining, launched });
+  const wrong = taskError(info, { framework, agentId, agent, role, remaining, launched });
   if (wrong !== undefined) return [failure(walk, info, 'TASK_ERROR', 'REASON_TASK_INVALID', wrong)];
   const resources = taskResources(info, role);
-  walk.remaining = remaining.subtract(resources);
+  walk.remaining = remaining.subtract(launchResources(info, walk));
   launched.add(info.taskId);
-  const task = taskRowOf(state, framework, agent, info, resources);
+  const launchId = launchIdOf(state.masterId, ++state.counters.launch);
+  const executor = claimExecutor(state, agent, framework.frameworkId, info, role, launchId);
+  const task = taskRowOf(launchId, framework, agent, info, resources, executor?.row);
   state.tasks.set(task.launchId, task);
   framework.tasks.set(task.taskId, task);
   agent.tasks.set(task.launchId, task);
   const write = { key: registryKey('task', task.launchId), record: recordOf(task) };
-  return persist(state, [write], (current, _now, { stored }) => onTaskStored(current, stored(task), walk.cause));
+  const writes = executor?.isNew === true ? [executorWrite(executor.row), write] : [write];
+  return persist(state, writes, (current, now, { stored }) => {
+    if (executor?.isNew === true) stored(executor.row);
+    return onTaskStored(current, stored(task), walk.cause, now);
+  });
 }
 
 function taskRowOf(
-  state: MasterState,
+  launchId: string,
   { frameworkId }: FrameworkRow,
   { agentId }: AgentRow,
   info: TaskInfo,
   resources: Resources,
+  executor: ExecutorRow | undefined,
 ): TaskRow {
   return newTaskRow({
-    launchId: launchIdOf(state.masterId, ++state.counters.launch),
+    launchId,
     taskId: info.taskId,
     name: info.name,
     frameworkId,
@@ -167,14 +176,16 @@ function taskRowOf(
     resources,
     labels: info.labels,
     killPolicy: info.killPolicy,
+    executorId: executor?.executorId,
+    containerId: executor?.containerId,
     info,
   });
 }
 
 /** The registry has the row: only now may the agent hear of it. Rule: REG-3. */
-function onTaskStored(state: MasterState, task: Stored<TaskRow>, cause: string): Effects {
+function onTaskStored(state: MasterState, task: Stored<TaskRow>, cause: string, now: number): Effects {
   const framework = state.frameworks.get(task.frameworkId);
-  if (framework === undefined || framework.removed) return dropUnsent(state, task);
+  if (framework === undefined || framework.removed) return dropUnsent(state, task, now);
   const agent = state.agents.get(task.agentId);
   // An agent that is away learns of the launch when it comes back: it is in the list that it then gets. Rule: LCH-2.
   if (agent?.state !== 'REGISTERED') return NOTHING;
@@ -189,18 +200,31 @@ function runTask(
   cause: string,
 ): Effect {
   const { frameworkId, launchId, info } = task;
+  const { containerId } = task;
+  const executor = containerId === undefined ? undefined : state.executors.get(containerId);
   // With the role that they are allocated to: what the agent tells of it must be enough for a row. Rule: AGT-8.
   const allocated = { ...(info as TaskInfo), resources: task.resources.toArray() };
-  const body = { frameworkId, frameworkInfo: framework.info, task: allocated, launchId };
+  const body = {
+    ...{ frameworkId, frameworkInfo: framework.info, task: allocated, launchId },
+    ...(executor && { executor: executor.info }),
+    ...(containerId !== undefined && { containerId }),
+  };
   // From here on the agent has it: what RUN_TASK carried is not kept here.
   task.info = undefined;
   return toAgentOf(task, state, agent, 'RUN_TASK', body, cause);
 }
 
 /** The framework was torn down while the row was on its way: nobody has heard of the task, so the row just goes. */
-function dropUnsent(state: MasterState, task: TaskRow): Effects {
+function dropUnsent(state: MasterState, task: TaskRow, now: number): Effects {
   task.deleting = true;
-  return persist(state, [{ key: registryKey('task', task.launchId) }], (current) => {
+  const writes = [{ key: registryKey('task', task.launchId) }];
+  // Nobody has heard of its executor either.
+  const executor = state.executors.get(executorContainerOf(task.launchId));
+  if (executor !== undefined) {
+    dropExecutor(state, executor, now);
+    writes.push({ key: registryKey('executor', executor.containerId) });
+  }
+  return persist(state, writes, (current) => {
     current.tasks.delete(task.launchId);
     current.agents.get(task.agentId)?.tasks.delete(task.launchId);
     current.frameworks.get(task.frameworkId)?.tasks.delete(task.taskId);

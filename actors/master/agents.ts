@@ -4,12 +4,14 @@ import { agentIdOf } from '../../protocol/ids.js';
 import { registryKey } from '../../protocol/registry.js';
 import { Resources, resourcesError } from '../../protocol/resources.js';
 import { isTerminal } from '../../protocol/task-state.js';
+import type { ExecutorRef } from '../../protocol/agent-api.js';
 import type { AgentInfo } from '../../protocol/agent.js';
 import { log, NOTHING, type Effect, type Effects } from '../effect.js';
 import type { AgentMessage, MessageOf, Meta } from '../events.js';
 import { newLink } from '../link.js';
 import { isOldQuestion } from '../member.js';
 import { admitAgent } from './admission.js';
+import { endMissingExecutors } from './executors.js';
 import { forwardKill } from './kills.js';
 import { differs, readInventory, type Inventory } from './inventory.js';
 import { endInvitation } from './invitations.js';
@@ -35,6 +37,7 @@ export function newAgentRow(agentId: string, principal: string, info: AgentInfo)
     stored: false,
     total: Resources.of(info.resources ?? []),
     tasks: new Map(),
+    executors: new Map(),
     offers: new Map(),
     link: newLink(),
     missedHeartbeats: 0,
@@ -54,7 +57,12 @@ export function onRegister(state: MasterState, { meta, body, now }: Register): E
   const known = state.agentsByPrincipal.get(meta.principal);
   if (known?.state === 'ADMITTING' || (known !== undefined && isOldQuestion(meta.id, known.arrivalId))) return NOTHING;
   const agentId = known?.agentId ?? agentIdOf(state.masterId, ++state.counters.agent);
-  return admitAndAnswer(state, agentId, { meta, now, agentInfo: body.agentInfo, version: body.version }, 'REGISTERED');
+  return admitAndAnswer(
+    state,
+    agentId,
+    { meta, now, agentInfo: body.agentInfo, version: body.version, executors: [] },
+    'REGISTERED',
+  );
 }
 
 /** A known agent with a digest of what it runs, or with what differs. Rules: AGT-2, AGT-8, LNK-6. */
@@ -84,7 +92,8 @@ export function onReregister(state: MasterState, event: Reregister): Effects {
     effects.push(...moveTask(state, row, known.state, now));
   }
   const { agentInfo } = inventory;
-  return [...effects, ...admitAndAnswer(state, agentId, { meta, now, agentInfo, version, inventory }, 'REREGISTERED')];
+  const arrival = { meta, now, agentInfo, version, inventory, executors: body.executors ?? [] };
+  return [...effects, ...admitAndAnswer(state, agentId, arrival, 'REREGISTERED')];
 }
 
 interface Arrival {
@@ -93,6 +102,8 @@ interface Arrival {
   readonly agentInfo: AgentInfo;
   readonly version: string;
   readonly inventory?: Inventory;
+  /** What it runs of them. */
+  readonly executors: readonly ExecutorRef[];
 }
 
 /** Stores the agent's record if it says something new, then answers. Rules: AGT-1, REG-3. */
@@ -139,7 +150,7 @@ function admitAndAnswer(
 function welcome(
   state: MasterState,
   agent: Stored<AgentRow>,
-  { meta, now, inventory }: Arrival,
+  { meta, now, inventory, executors }: Arrival,
   answer: string,
 ): Effects {
   const effects: Effect[] = [...endInvitation(state, agent.agentId, now)];
@@ -160,28 +171,19 @@ function welcome(
   agent.reregisteredAtMs = now;
   effects.push(...withdrawOffers(state, agent.offers.values(), now));
   enlist(state, agent);
+  effects.push(...endMissingExecutors(state, agent, executors, now));
   const wasUnreachable = agent.unreachableStored;
   agent.state = 'REGISTERED';
   agent.unreachableAtMs = undefined;
   agent.unreachableStored = false;
-  const removed = new Set<Removed>();
-  for (const { frameworkId } of inventory?.told.values() ?? []) {
-    const framework = state.completedFrameworks.get(frameworkId);
-    if (framework !== undefined && isRemoved(framework)) removed.add(framework);
-  }
   for (const task of agent.tasks.values()) {
     effects.push(...forwardKill(state, task));
-    const framework = state.frameworks.get(task.frameworkId);
-    // Before the removal is stored it may still not come to be; once it is, the agents that are there are told.
-    if (framework !== undefined && isRemoved(framework)) {
-      // A fact of the registry alone, and the registry went back. Rule: EPO-5.
-      if (!state.registryInDoubt || !framework.recovered) removed.add(framework);
-    }
+    const isOfRemoved = state.frameworks.get(task.frameworkId)?.removalStored === true;
     // One that the agent does not name is still unreachable here: the agent answers for it itself.
-    else if (wasUnreachable && !isTerminal(task.state) && task.state !== 'TASK_UNREACHABLE')
+    if (wasUnreachable && !isOfRemoved && !isTerminal(task.state) && task.state !== 'TASK_UNREACHABLE')
       effects.push(...statusByMaster(state, task, task.state, 'REASON_AGENT_REREGISTERED', 'The agent is back.', now));
   }
-  for (const framework of removed) {
+  for (const framework of removedOn(state, agent, [...(inventory?.told.values() ?? []), ...executors])) {
     const { frameworkId } = framework;
     effects.push(toAgentOf(framework, state, agent, 'SHUTDOWN_FRAMEWORK', { frameworkId }));
   }
@@ -208,6 +210,27 @@ function forgetFormer(state: MasterState, { principal }: AgentRow): Effects {
   return effects;
 }
 
+/** Removed frameworks of which an agent has something, by our rows or by its own word (`told`). */
+function removedOn(
+  state: MasterState,
+  agent: AgentRow,
+  told: readonly { readonly frameworkId: string }[],
+): ReadonlySet<Removed> {
+  const removed = new Set<Removed>();
+  for (const { frameworkId } of told) {
+    const framework = state.completedFrameworks.get(frameworkId);
+    if (framework !== undefined && isRemoved(framework)) removed.add(framework);
+  }
+  for (const { frameworkId } of [...agent.tasks.values(), ...agent.executors.values()]) {
+    const framework = state.frameworks.get(frameworkId);
+    // Before the removal is stored it may still not come to be; once it is, the agents that are there are told.
+    if (framework === undefined || !isRemoved(framework)) continue;
+    // A fact of the registry alone, and the registry went back. Rule: EPO-5.
+    if (!state.registryInDoubt || !framework.recovered) removed.add(framework);
+  }
+  return removed;
+}
+
 const launchRef = ({ frameworkId, taskId, launchId }: Stored<TaskRow>) => ({ frameworkId, taskId, launchId });
 
 /** Gives the agent to the allocator anew: its resources may be others than before. */
@@ -215,11 +238,12 @@ function enlist(state: MasterState, agent: AgentRow): void {
   state.allocator.removeAgent(agent.agentId);
   agent.total = Resources.of(agent.info.resources ?? []);
   const held = new Map<string, Resources>();
-  for (const task of agent.tasks.values()) {
-    if (task.recovered) continue;
-    const before = held.get(task.frameworkId);
-    held.set(task.frameworkId, before === undefined ? task.resources : before.add(task.resources));
-  }
+  const hold = ({ frameworkId, resources }: { readonly frameworkId: string; readonly resources: Resources }): void => {
+    const before = held.get(frameworkId);
+    held.set(frameworkId, before === undefined ? resources : before.add(resources));
+  };
+  for (const task of agent.tasks.values()) if (!task.recovered) hold(task);
+  for (const executor of agent.executors.values()) hold(executor);
   state.allocator.addAgent(agent.agentId, agent.info, agent.total, held);
 }
 

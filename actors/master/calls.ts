@@ -6,6 +6,7 @@ import { onAccept } from './accept.js';
 import { admitFramework, refuse } from './admission.js';
 import { onPong, onRegister, onReregister, onUnregister } from './agents.js';
 import { onRaiseDue, onStaleEpoch } from './doubt.js';
+import { onExecutorMessage, onExitedExecutor, onSchedulerMessage, onShutdown } from './executors.js';
 import { heartbeatFrameworks, onFailoverDue, onSubscribe, teardown } from './frameworks.js';
 import { sendInvitations } from './invitations.js';
 import { onKill } from './kills.js';
@@ -54,8 +55,8 @@ const HANDLERS: { readonly [T in Exclude<SchedulerMessage['type'], 'scheduler.SU
   'scheduler.TEARDOWN': onTeardown,
   'scheduler.HEARTBEAT': onHeartbeat,
   'scheduler.REQUEST': onRequest,
-  'scheduler.SHUTDOWN': unsupported,
-  'scheduler.MESSAGE': unsupported,
+  'scheduler.SHUTDOWN': onShutdown,
+  'scheduler.MESSAGE': onSchedulerMessage,
   'scheduler.UPDATE_FRAMEWORK': unsupported,
   'scheduler.ACCEPT_INVERSE_OFFERS': unsupported,
   'scheduler.DECLINE_INVERSE_OFFERS': unsupported,
@@ -95,6 +96,10 @@ export function onAgentMessage(state: MasterState, event: AgentMessage): Effects
       return onStatusUpdate(state, event);
     case 'agent.PONG':
       return onPong(state, event);
+    case 'agent.EXITED_EXECUTOR':
+      return onExitedExecutor(state, event);
+    case 'agent.EXECUTOR_MESSAGE':
+      return onExecutorMessage(state, event);
     case 'agent.UNREGISTER':
       return onUnregister(state, event);
     case 'agent.STALE_EPOCH':

@@ -10,7 +10,7 @@ import { newLink } from '../link.js';
 import { askerOf, isOldQuestion } from '../member.js';
 import { refuse } from './admission.js';
 import { missesTooMany } from './hearing.js';
-import { persist, type FrameworkRow, type MasterState } from './master-state.js';
+import { persist, type AgentRow, type FrameworkRow, type MasterState } from './master-state.js';
 import { discardOffers, wantAllocation } from './offers.js';
 import { beginSession, inviteScheduler, subscribed, tellStatus, toAgentOf, toScheduler } from './send.js';
 import { isRemoved, isStored, type Removed, type Stored } from './stored.js';
@@ -242,7 +242,7 @@ export function teardown(
       if (framework.connected) effects.push(toScheduler(state, framework, 'ERROR', errorBody('FRAMEWORK_REMOVED')));
       framework.connected = false;
       for (const agent of state.agents.values())
-        if (agent.state === 'REGISTERED' && [...agent.tasks.values()].some((task) => task.frameworkId === frameworkId))
+        if (agent.state === 'REGISTERED' && runsAnything(agent, frameworkId))
           effects.push(toAgentOf(removed, state, agent, 'SHUTDOWN_FRAMEWORK', { frameworkId }));
       const answers = framework.removalAnswers.splice(0).flatMap((answer) => answer(removed));
       return [...effects, ...answers, ...removeIfDone(state, frameworkId)];
@@ -250,10 +250,14 @@ export function teardown(
   );
 }
 
-/** Forgets a removed framework once its last task has ended. Rule: FRW-5. */
+const runsAnything = ({ tasks, executors }: AgentRow, frameworkId: string): boolean =>
+  [...tasks.values(), ...executors.values()].some((row) => row.frameworkId === frameworkId);
+
+/** Forgets a removed framework once its last task and executor have ended. Rule: FRW-5. */
 export function removeIfDone(state: MasterState, frameworkId: string): Effects {
   const framework = state.frameworks.get(frameworkId);
   if (framework?.removed !== true || framework.tasks.size > 0) return NOTHING;
+  for (const executor of state.executors.values()) if (executor.frameworkId === frameworkId) return NOTHING;
   return persist(state, [{ key: registryKey('framework', frameworkId) }], () => {
     if (!state.frameworks.delete(frameworkId)) return NOTHING;
     state.allocator.removeFramework(frameworkId);

@@ -84,6 +84,8 @@ const lostTask = (agentId: string, { launchId, taskId, frameworkId, ...known }: 
     resources: Resources.of(known.resources ?? []),
     labels: known.labels,
     killPolicy: known.killPolicy,
+    executorId: known.executorId,
+    containerId: known.containerId,
     info: undefined,
   });
 

@@ -1,6 +1,7 @@
 /** What a master knows: rows in Maps, and the only mutable thing of its actor. */
 import type { AgentInfo } from '../../protocol/agent.js';
 import type { KillPolicy, Labels } from '../../protocol/container.js';
+import type { ExecutorInfo } from '../../protocol/executor.js';
 import type { FrameworkInfo } from '../../protocol/framework.js';
 import type { Timings } from '../../protocol/limits.js';
 import type { Offer } from '../../protocol/offer.js';
@@ -48,6 +49,8 @@ export interface AgentRow extends Peer {
   /** Whether the registry has it. Rule: REG-3. */
   readonly stored: boolean;
   readonly tasks: Map<string, TaskRow>;
+  /** By name: the last run of each that may run. */
+  readonly executors: Map<string, ExecutorRow>;
   readonly offers: Map<string, OfferRow>;
   registeredAtMs: number | undefined;
   reregisteredAtMs: number | undefined;
@@ -85,6 +88,21 @@ export interface FrameworkRow extends Peer {
   reregisteredAtMs: number | undefined;
 }
 
+/** One run of an executor, from the ACCEPT of its first task to the word that it has ended. */
+export interface ExecutorRow {
+  readonly containerId: string;
+  readonly agentId: string;
+  readonly frameworkId: string;
+  readonly executorId: string;
+  readonly info: ExecutorInfo;
+  readonly resources: Resources;
+  /** Whether the registry has it. Rule: REG-3. */
+  readonly stored: boolean;
+}
+
+/** An executor's name on its agent; no id has a line break. */
+export const executorName = (frameworkId: string, executorId: string): string => `${frameworkId}\n${executorId}`;
+
 export interface TaskRow {
   readonly launchId: string;
   readonly taskId: string;
@@ -94,6 +112,9 @@ export interface TaskRow {
   readonly resources: Resources;
   readonly labels: Labels | undefined;
   readonly killPolicy: KillPolicy | undefined;
+  /** The executor that runs it, and which run of it; `undefined` of a command. */
+  readonly executorId: string | undefined;
+  readonly containerId: string | undefined;
   /** What RUN_TASK carries; only in the term of the launch. */
   info: TaskInfo | undefined;
   /** Whether the registry has it. Rule: REG-3. */
@@ -126,7 +147,17 @@ export interface KillRow {
 export const newTaskRow = (
   known: Pick<
     TaskRow,
-    'launchId' | 'taskId' | 'name' | 'frameworkId' | 'agentId' | 'resources' | 'labels' | 'killPolicy' | 'info'
+    | 'launchId'
+    | 'taskId'
+    | 'name'
+    | 'frameworkId'
+    | 'agentId'
+    | 'resources'
+    | 'labels'
+    | 'killPolicy'
+    | 'executorId'
+    | 'containerId'
+    | 'info'
   >,
 ): TaskRow => ({
   ...known,
@@ -237,6 +268,8 @@ export interface MasterState extends ActorState {
   readonly formerAgents: Set<AgentRow>;
   readonly frameworks: Map<string, FrameworkRow>;
   readonly tasks: Map<string, TaskRow>;
+  /** By container. */
+  readonly executors: Map<string, ExecutorRow>;
   readonly offers: Map<string, OfferRow>;
   readonly invitations: Invitations;
   /** Whether so many agents are silent that none is marked as unreachable. Rule: AGT-7. */
@@ -295,6 +328,7 @@ export function newMasterState(config: MasterConfig): MasterState {
     formerAgents: new Set(),
     frameworks: new Map(),
     tasks: new Map(),
+    executors: new Map(),
     offers: new Map(),
     invitations: newInvitations(),
     isSilenceWide: false,

@@ -69,6 +69,9 @@ function makeOffer(
   const offerId = offerIdOf(state.masterId, ++state.counters.offer);
   const { frameworkId } = framework;
   const { agentId, info } = agent;
+  const executorIds = [...agent.executors.values()].flatMap((executor) =>
+    executor.frameworkId === frameworkId ? executor.executorId : [],
+  );
   const offer: Offer = {
     id: offerId,
     frameworkId,
@@ -76,6 +79,7 @@ function makeOffer(
     hostname: info.hostname,
     resources: resources.toArray(),
     allocationInfo: { role },
+    ...(executorIds.length > 0 && { executorIds }),
     ...(info.attributes && { attributes: info.attributes }),
     ...(info.domain && { domain: info.domain }),
   };

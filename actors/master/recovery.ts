@@ -1,9 +1,16 @@
 /** The beginning of a term: rows from the registry's copy, then a word to everybody. Rules: REG-2, LCH-3, FRW-4. */
-import { registryRecord, type AgentRecord, type FrameworkRecord, type TaskRecord } from '../../protocol/registry.js';
+import {
+  registryRecord,
+  type AgentRecord,
+  type ExecutorRecord,
+  type FrameworkRecord,
+  type TaskRecord,
+} from '../../protocol/registry.js';
 import { Resources } from '../../protocol/resources.js';
 import { log, type Effects } from '../effect.js';
 import type { Stamp } from '../events.js';
 import { newAgentRow } from './agents.js';
+import { addExecutor, newExecutorRow } from './executors.js';
 import { awaitReturn, newFrameworkRow, removeIfDone, returnGraceMs } from './frameworks.js';
 import { inviteAgents } from './invitations.js';
 import { announce } from './leadership.js';
@@ -14,13 +21,16 @@ import { WITNESS } from './stored.js';
 export function beginTerm(state: MasterState, event: Stamp): Effects {
   state.registryInDoubt = state.epochRecord?.inDoubt === true;
   const tasks: TaskRecord[] = [];
+  const executors: ExecutorRecord[] = [];
   for (const [key, value] of state.copy) {
     const record = registryRecord(key, value);
     if (record.kind === 'agent') recoverAgent(state, record.value);
     else if (record.kind === 'framework') recoverFramework(state, record.value, event.now);
+    else if (record.kind === 'executor') executors.push(record.value);
     else if (record.kind === 'task') tasks.push(record.value);
   }
   for (const task of tasks) recoverTask(state, task, event.now);
+  for (const executor of executors) recoverExecutor(state, executor, event.now);
   state.copy.clear();
   // 1. A framework is torn down and its last task ends. 2. The leader dies before it deletes the framework's row. 3. No
   // further task will end and ask for the deletion: the new leader asks for it itself.
@@ -63,6 +73,14 @@ function recoverFramework(state: MasterState, record: FrameworkRecord, now: numb
   awaitReturn(state, row, now, returnGraceMs(state));
 }
 
+/** An executor whose framework the registry lost is kept alive for it. Rule: AGT-8. */
+function recoverExecutor(state: MasterState, record: ExecutorRecord, now: number): void {
+  const { containerId, agentId, frameworkId, info, resources } = record;
+  if (!state.frameworks.has(frameworkId)) addLostFramework(state, frameworkId, now, WITNESS);
+  const row = WITNESS.stored(newExecutorRow(containerId, agentId, frameworkId, info, Resources.of(resources)));
+  addExecutor(state, state.agents.get(agentId), row);
+}
+
 /** A task whose framework the registry lost is kept alive for it. Rule: AGT-8. */
 function recoverTask(state: MasterState, record: TaskRecord, now: number): void {
   const { launchId, taskId, frameworkId, agentId } = record;
@@ -76,6 +94,8 @@ function recoverTask(state: MasterState, record: TaskRecord, now: number): void 
     resources: Resources.of(record.resources),
     labels: record.labels,
     killPolicy: record.killPolicy,
+    executorId: record.executorId,
+    containerId: record.containerId,
     info: undefined,
   });
   WITNESS.stored(row);

@@ -195,7 +195,7 @@ export function complete(state: MasterState, view: Task): void {
 
 /** What the registry keeps of a task. */
 export function recordOf(task: TaskRow): TaskRecord {
-  const { launchId, taskId, name, frameworkId, agentId, labels, killPolicy, kill } = task;
+  const { launchId, taskId, name, frameworkId, agentId, labels, killPolicy, kill, executorId, containerId } = task;
   return {
     schemaVersion: REGISTRY_VERSION,
     launchId,
@@ -206,6 +206,8 @@ export function recordOf(task: TaskRow): TaskRecord {
     resources: task.resources.toArray(),
     ...(labels && { labels }),
     ...(killPolicy && { killPolicy }),
+    ...(executorId !== undefined && { executorId }),
+    ...(containerId !== undefined && { containerId }),
     ...(kill && { kill: { ...(kill.killPolicy && { killPolicy: kill.killPolicy }) } }),
   };
 }
@@ -221,7 +223,7 @@ export function viewTask(task: TaskRow): Task {
     launchId,
     state: task.state,
     resources: task.resources.toArray(),
-    executorId: taskId,
+    executorId: task.executorId ?? taskId,
     ...(labels && { labels }),
     ...(killPolicy && { killPolicy }),
     ...(status && { statuses: [status], statusUpdateState: status.state }),

@@ -1,15 +1,19 @@
 /** What makes a task unfit to launch: each check returns a sentence or nothing. Source: the checks of Mesos, in its order. Rule: ACC-3. */
 import { sizeError } from '../../protocol/codec.js';
+import type { ExecutorInfo } from '../../protocol/executor.js';
 import type { Operation } from '../../protocol/offer.js';
 import { Resources, resourcesError } from '../../protocol/resources.js';
 import { isId } from '../../protocol/schema.js';
 import type { TaskInfo } from '../../protocol/task.js';
-import type { FrameworkRow } from './master-state.js';
+import { commandError, executorError } from './executor-validation.js';
+import { executorResources } from './executors.js';
+import { executorName, type AgentRow, type ExecutorRow, type FrameworkRow } from './master-state.js';
 
 /** What the checks of one task look at. */
 export interface LaunchContext {
   readonly framework: FrameworkRow;
   readonly agentId: string;
+  readonly agent: Pick<AgentRow, 'executors'>;
   /** Allocation role of the offers. */
   readonly role: string;
   /** What is left of them. */
@@ -32,35 +36,45 @@ const CHECKS: readonly TaskCheck[] = [
   (task) => (negative(task.maxCompletionTime) ? 'maxCompletionTime is negative' : undefined),
   (task) => resourcesError(task.resources ?? []),
   (task) => (Resources.of(task.resources ?? []).isEmpty ? 'the task asks for no resources' : undefined),
-  (task) => commandError(task),
+  (task) => (task.command === undefined ? undefined : commandError(task.command)),
   (task) => sizeError(task),
   (task) => (task.container === undefined ? undefined : 'containers with an image or volumes are not supported yet'),
   (task) =>
     (task.command === undefined) === (task.executor === undefined)
       ? 'exactly one of command and executor must be set'
       : undefined,
-  (task) => (task.executor === undefined ? undefined : 'custom executors are not supported yet'),
+  ({ executor }, { framework, agent }) =>
+    executor === undefined
+      ? undefined
+      : executorError(executor, framework.frameworkId, runningExecutor(framework, agent, executor)?.info),
   // Accepted in silence they would be a promise that nobody keeps.
   (task) => (task.healthCheck === undefined && task.check === undefined ? undefined : 'checks are not supported yet'),
   (task) => (task.limits === undefined ? undefined : 'limits are not supported yet'),
   (task) => (task.unreachableAfterSeconds === undefined ? undefined : 'unreachableAfterSeconds is not supported yet'),
-  (task, { remaining, role }) => {
-    const wanted = taskResources(task, role);
+  (task, context) => {
+    const { remaining } = context;
+    const wanted = launchResources(task, context);
     return remaining.contains(wanted)
       ? undefined
       : `wants ${wanted.unallocate()}, the offers have ${remaining.unallocate()} left`;
   },
 ];
 
-function commandError({ command }: TaskInfo): string | undefined {
-  if (command === undefined) return undefined;
-  if ((command.shell ?? true) && command.value === undefined) return 'command.value is missing';
-  if ((command.uris ?? []).length > 0) return 'command.uris are not supported yet';
-  for (const { name, type = 'VALUE', value } of command.environment?.variables ?? []) {
-    if (type === 'SECRET') return `environment variable ${name} is a secret; secrets are not supported yet`;
-    if (value === undefined) return `environment variable ${name} has no value`;
-  }
-  return undefined;
+const runningExecutor = (
+  { frameworkId }: FrameworkRow,
+  { executors }: Pick<AgentRow, 'executors'>,
+  { executorId }: ExecutorInfo,
+): ExecutorRow | undefined => executors.get(executorName(frameworkId, executorId));
+
+/** What a launch takes from the offers: the task's, and those of an executor that it has to start. Rule: EXC-9. */
+export function launchResources(
+  task: TaskInfo,
+  { framework, agent, role }: Pick<LaunchContext, 'framework' | 'agent' | 'role'>,
+): Resources {
+  const own = taskResources(task, role);
+  const { executor } = task;
+  if (executor === undefined || runningExecutor(framework, agent, executor) !== undefined) return own;
+  return own.add(executorResources(executor, role));
 }
 
 /** A task's resources under the role of its offers. */

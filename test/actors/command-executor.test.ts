@@ -85,7 +85,7 @@ test('EXE-3: a start is told as RUNNING, with its process', (t) => {
   kit.launch('L1');
   t.deepEqual(reports(kit.started('L1')), [
     {
-      type: 'executor.UPDATE',
+      type: 'commandExecutor.UPDATE',
       launchId: 'L1',
       status: { state: 'TASK_RUNNING', containerStatus: { containerId: { value: 'L1' }, executorPid: 77 } },
     },
@@ -212,7 +212,7 @@ test('EXE-4: maxCompletionTime counts from the start and ends as FAILED, with it
   kit.pass(60_000);
   kit.started('L1');
   t.deepEqual(words(kit.pass(4_999)), []);
-  t.deepEqual(words(kit.pass(1)), ['tell executor.UPDATE', 'signalContainer SIGTERM']);
+  t.deepEqual(words(kit.pass(1)), ['tell commandExecutor.UPDATE', 'signalContainer SIGTERM']);
   t.deepEqual(signals(kit.pass(1_000)), ['SIGKILL']);
   t.like(reports(kit.ended('L1', { exitSignal: 'SIGKILL' }))[0]?.status, { state: 'TASK_FAILED', reason: 'REASON_MAX_COMPLETION_TIME_REACHED', exitSignal: 'SIGKILL' }); // prettier-ignore
 });

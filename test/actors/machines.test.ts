@@ -205,10 +205,15 @@ test.serial('ACT-4: the command executor’s life', (t) => {
   walk(t, executorMachine, kit, [
     ['it starts', send('START'), 'subscribed', ['adoptContainers']],
     ['a launch', send('agent.LAUNCH', launch), 'subscribed', ['launchContainer']],
-    ['it runs', send('CONTAINER_STARTED', { containerId: 'L1', pid: 7 }), 'subscribed', ['tell executor.UPDATE']],
-    ['a kill', send('agent.KILL', { launchId: 'L1' }), 'subscribed', ['tell executor.UPDATE', 'signalContainer SIGTERM']], // prettier-ignore
+    [
+      'it runs',
+      send('CONTAINER_STARTED', { containerId: 'L1', pid: 7 }),
+      'subscribed',
+      ['tell commandExecutor.UPDATE'],
+    ],
+    ['a kill', send('agent.KILL', { launchId: 'L1' }), 'subscribed', ['tell commandExecutor.UPDATE', 'signalContainer SIGTERM']], // prettier-ignore
     ['its grace is over', () => kit.pass(3_000), 'subscribed', ['signalContainer SIGKILL']],
-    ['it ends', send('CONTAINER_ENDED', { containerId: 'L1', exitSignal: 'SIGKILL' }), 'subscribed', ['tell executor.UPDATE']], // prettier-ignore
+    ['it ends', send('CONTAINER_ENDED', { containerId: 'L1', exitSignal: 'SIGKILL' }), 'subscribed', ['tell commandExecutor.UPDATE']], // prettier-ignore
   ]);
 });
 

@@ -206,7 +206,6 @@ test('ACC-3: each fault of a task is told with its reason', (t) => {
     ['negative', { resources: [scalar('cpus', -1)] }, /resource/i],
     ['zero', { resources: [scalar('cpus', 0)] }, /resource/i],
     ['nothing to run', { command: undefined as never }, /exactly one of command and executor/],
-    ['a custom executor', { command: undefined as never, executor }, /custom executors are not supported yet/],
     ['no value', { command: {} }, /command.value is missing/],
     ['no value in a shell', { command: { shell: true } }, /command.value is missing/],
     [

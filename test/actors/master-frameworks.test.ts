@@ -450,8 +450,6 @@ test('ACC-5 PRO-1: a call that is not served yet is answered, and the framework 
   const kit = leadingMaster();
   const framework = kit.framework('f1');
   const calls = [
-    ['SHUTDOWN', { shutdown: { executorId: 'e', agentId: 'a' } }],
-    ['MESSAGE', { message: { agentId: 'a', executorId: 'e', data: new Uint8Array() } }],
     ['UPDATE_FRAMEWORK', { updateFramework: { frameworkInfo: { user: 'u', name: 'n' } } }],
     ['ACCEPT_INVERSE_OFFERS', { acceptInverseOffers: { inverseOfferIds: [] } }],
     ['DECLINE_INVERSE_OFFERS', { declineInverseOffers: { inverseOfferIds: [] } }],

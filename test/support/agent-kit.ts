@@ -142,7 +142,7 @@ export class AgentKit extends ActorKit<typeof agentMachine> {
 
   /** What its executor reports of a launch. */
   report(launchId: string, state: TaskStatus['state'], more: Partial<TaskStatus> = {}): Effect[] {
-    return this.send({ type: 'executor.UPDATE', launchId, status: { state, ...more } } as never);
+    return this.send({ type: 'commandExecutor.UPDATE', launchId, status: { state, ...more } } as never);
   }
 
   acknowledge({ taskId, launchId, uuid }: TaskStatus): Effect[] {

@@ -271,7 +271,7 @@ export class AgentPeer extends Peer {
     return row;
   }
 
-  say<T extends 'STATUS_UPDATE' | 'PONG' | 'UNREGISTER'>(
+  say<T extends 'STATUS_UPDATE' | 'PONG' | 'UNREGISTER' | 'EXITED_EXECUTOR' | 'EXECUTOR_MESSAGE'>(
     type: T,
     body: Omit<AgentMessageBody<T>, 'agentId'>,
     given: Partial<Meta> = {},
@@ -289,10 +289,12 @@ export class AgentPeer extends Peer {
   reregister(
     tasks: readonly { row: TaskRow; state?: TaskState; updateWaits?: boolean }[] = [],
     given: Partial<Meta> = {},
+    executors: AgentMessageBody<'REREGISTER'>['executors'] = [],
   ): Effect[] {
     const { epoch } = this.kit.state;
     const asked = meta({ principal: this.principal, id: this.question(), epoch, ...given });
-    return this.#arrive({ type: 'agent.REREGISTER', meta: asked, body: { ...this.digest(tasks), differing: this.all(tasks) } }); // prettier-ignore
+    const body = { ...this.digest(tasks), executors, differing: this.all(tasks) };
+    return this.#arrive({ type: 'agent.REREGISTER', meta: asked, body });
   }
 
   /** What it says first: a digest of these launches. */
@@ -432,7 +434,7 @@ export const errors = (effects: readonly Effect[]): string[] =>
   bodies<{ error: { code: string } }>(effects, 'ERROR').map(({ error }) => error.code);
 
 /**
- * Conservation: of each agent's resources, what is free, offered and used by tasks that have not ended is the total.
+ * Conservation: of each agent's resources, what is free, offered and used by tasks and executors that have not ended is the total.
  * @throws Error when it is not so
  */
 export function requireConservation(state: MasterState): void {
@@ -441,6 +443,7 @@ export function requireConservation(state: MasterState): void {
     let sum = state.allocator.free(agent.agentId);
     for (const offer of agent.offers.values()) sum = sum.add(offer.resources.unallocate());
     for (const task of agent.tasks.values()) if (!task.recovered) sum = sum.add(task.resources.unallocate());
+    for (const executor of agent.executors.values()) sum = sum.add(executor.resources.unallocate());
     if (!sum.equals(agent.total)) throw new Error(`${agent.agentId}: ${sum} instead of ${agent.total}`);
   }
 }

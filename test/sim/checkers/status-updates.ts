@@ -119,7 +119,7 @@ export function statusUpdates(scene: Scene): Checker {
       const deathMs = diedAtMs.get(node);
       if (deathMs !== undefined) onRecovered(node, deathMs);
       diedAtMs.delete(node);
-      if (event.type === 'executor.UPDATE') {
+      if (event.type === 'commandExecutor.UPDATE') {
         const { launchId } = event as unknown as { launchId: string };
         const row = scene.cluster.agentState(node).launches.get(launchId);
         if (row !== undefined) note(node, launchId, row.frameworkId, row.updates);
