@@ -6,11 +6,13 @@ export const EXECUTOR_VARIABLES = {
   executorId: 'TEPUI_EXECUTOR_ID',
   agentId: 'TEPUI_AGENT_ID',
   agentPrincipal: 'TEPUI_AGENT_PRINCIPAL',
+  /** Under which the executor speaks and is spoken to. */
+  principal: 'TEPUI_PRINCIPAL',
   cluster: 'TEPUI_CLUSTER',
   containerId: 'TEPUI_CONTAINER_ID',
   /** Between SHUTDOWN and the kill, in milliseconds. */
   shutdownGraceMs: 'TEPUI_EXECUTOR_SHUTDOWN_GRACE_MS',
-  /** Path of a file with `{url, user, password}`; the user's name is the executor's principal. */
+  /** File with `{url, user, password}`, relative to the sandbox, in which the process begins. */
   credentials: 'TEPUI_CREDENTIALS',
 } as const;
 

@@ -231,6 +231,21 @@ export function permissionsOf(cluster: string, role: Role, principal: string): P
   return { publish, subscribe };
 }
 
+/** Name of the user that an agent's executors share. */
+export const executorPrincipal = (agentPrincipal: string): string => `${agentPrincipal}-executor`;
+
+/** What the executors of one agent may do: speak to it, and hear it. Rule: PRO-7. */
+export function executorPermissions(cluster: string, agentPrincipal: string): Permissions {
+  const principal = executorPrincipal(agentPrincipal);
+  return {
+    publish: [subjectPattern(cluster, 'agentExecutor', { agentPrincipal, principal })],
+    subscribe: [
+      `${inboxPrefix(cluster, 'executor', principal)}.>`,
+      subjectPattern(cluster, 'executor', { agentPrincipal, principal }),
+    ],
+  };
+}
+
 /** What a user needs to read, write and watch KV buckets that exist already; creating one needs an administrator. */
 export function storagePermissions(buckets: readonly string[]): string[] {
   return buckets.flatMap((bucket) => [

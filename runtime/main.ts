@@ -61,7 +61,7 @@ async function main(path: string): Promise<void> {
     const { info, start, ports } = place;
     running = startAgent(
       { ...world.ports, ...ports },
-      { version: VERSION, info, timings },
+      { version: VERSION, info, timings, executors: config.executors && { ...config.executors, cluster } },
       { timings, ...start },
       options,
     );

@@ -15,6 +15,8 @@ export interface ProcessConfig {
   readonly workDir?: string;
   readonly resources?: string;
   readonly attributes?: string;
+  /** Agents: the user that executors of frameworks speak as, and the file with its `{url, user, password}`; without it their tasks fail. Rule: EXC-1. */
+  readonly executors?: { readonly principal: string; readonly credentials: string };
   /** Agents: containers started at a time. */
   readonly maxStarting?: number;
   /** Agents: most processes and threads of one container, where control groups are usable; 4,096 unless it says otherwise. */

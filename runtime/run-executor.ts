@@ -5,7 +5,7 @@ import { readExecutorEnvironment } from '../protocol/executor-environment.js';
 import { DEFAULT_TIMINGS, type Timings } from '../protocol/limits.js';
 import { startExecutor } from './compose.js';
 import { silentLog } from './log.js';
-import { CredentialsError, readCredentials } from './nats/connection.js';
+import { readCredentials } from './nats/connection.js';
 import type { Log } from './ports.js';
 import { connectWorld } from './world.js';
 
@@ -40,11 +40,9 @@ export async function runExecutor<State, Input = never>(
 ): Promise<RunningExecutor<Input>> {
   const { executor, state, log = silentLog } = options;
   const environment = readExecutorEnvironment(options.environment ?? process.env);
+  // Read at once: the process may go to another folder later.
   const credentials = await readCredentials(environment.credentials);
-  const principal = credentials.user;
-  if (principal === undefined)
-    throw new CredentialsError(`The credentials file ${environment.credentials} names no user.`);
-  const { cluster, agentPrincipal, frameworkId, executorId, containerId } = environment;
+  const { cluster, principal, agentPrincipal, frameworkId, executorId, containerId } = environment;
   let finish: (end: ExecutorEnd) => void;
   let fail: (error: unknown) => void;
   const ended = new Promise<ExecutorEnd>((resolve, reject) => {

@@ -51,6 +51,7 @@ export function executorLaunch(row: ExecutorRow, { agentId, name, login, timings
   const ours = writeExecutorEnvironment({
     ...{ frameworkId, executorId, agentId, containerId },
     agentPrincipal: name,
+    principal: login?.principal ?? '',
     cluster: login?.cluster ?? '',
     credentials: CREDENTIALS_NAME,
     shutdownGraceMs: String(shutdownGraceMs(row, timings)),

@@ -244,7 +244,7 @@ function onEnded(state: AgentState, row: ExecutorRow, end: Omit<TaskStatus, 'tas
   const body = { frameworkId, executorId, containerId, ...(status !== undefined && { status }) };
   const gone = persist(state, [{ key: checkpointKey('executor', containerId) }], (current) => {
     current.exits.push(body);
-    return tellExits(current);
+    return [{ type: 'forgetContainer', containerId }, ...tellExits(current)];
   });
   return [...effects, ...gone];
 }

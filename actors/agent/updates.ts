@@ -95,7 +95,7 @@ function onUpdateStored(state: AgentState, row: LaunchRow, stored: TaskState, no
   row.stored += 1;
   row.storedState = stored;
   const effects = row.stored === 1 ? send(state, row, now) : NOTHING;
-  if (row.task === undefined || !isTerminal(stored)) return effects;
+  if (row.task === undefined || row.containerId !== undefined || !isTerminal(stored)) return effects;
   return [...effects, { type: 'forgetContainer', containerId: row.launchId }];
 }
 

@@ -1,6 +1,17 @@
 /** Prepares the sandbox of a container, and forks its wrapper. Rules: PRC-2, PRC-3. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { chownSync, closeSync, constants, fchownSync, fstatSync, lstatSync, mkdirSync, openSync } from 'node:fs';
+import {
+  chownSync,
+  closeSync,
+  constants,
+  fchownSync,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { ContainerSpec } from '../../actors/effect.js';
 import { CLAIM_VARIABLE, CONTAINER_VARIABLE, SANDBOX_VARIABLE } from './process-table.js';
@@ -12,6 +23,7 @@ import { execution, SHELL, wordVariables, type Tools } from './wrapper.js';
 /** An earlier task of the same sandbox may have put a link or a pipe there, and we may be root. */
 const OUTPUT_FLAGS =
   constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+const CREDENTIALS_FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW;
 const OUTPUT_MODE = 0o600;
 const SANDBOX_MODE = 0o700;
 const MOST_TRIES = 10;
@@ -46,6 +58,7 @@ export function prepareSandbox(spec: ContainerSpec, path: string, taskUser: stri
   const user = userOf(spec.user, taskUser);
   makeSandbox(path, user);
   requireProgram(program, spec.environment, path, user);
+  if (spec.credentials !== undefined) copyCredentials(spec.credentials, path, user);
   const outputs: number[] = [];
   try {
     for (const name of ['stdout', 'stderr']) outputs.push(openOutput(join(path, name), user));
@@ -103,6 +116,22 @@ const nothing = (): number => (devNull ??= openSync('/dev/null', 'r'));
 /** Once the child has them, or will not come to be. */
 export function closeOutputs({ outputs }: Pick<PreparedSandbox, 'outputs'>): void {
   for (const output of outputs) closeSync(output);
+}
+
+/** A copy for the container's user alone, made before anything of it runs. Rule: EXC-1. */
+function copyCredentials(
+  { from, as }: NonNullable<ContainerSpec['credentials']>,
+  sandbox: string,
+  user: User | undefined,
+): void {
+  const text = readFileSync(from);
+  const file = openSync(join(sandbox, as), CREDENTIALS_FLAGS, OUTPUT_MODE);
+  try {
+    if (user !== undefined) fchownSync(file, user.uid, user.gid);
+    writeFileSync(file, text);
+  } finally {
+    closeSync(file);
+  }
 }
 
 function openOutput(path: string, user: User | undefined): number {

@@ -3,6 +3,7 @@ import { statfsSync, writeFileSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { DEFAULT_TIMINGS, type Timings } from '../../protocol/limits.js';
+import { executorPrincipal } from '../../protocol/subjects.js';
 import type { ProcessConfig } from '../process-config.js';
 import { divideResources, type Machine } from './divide-resources.js';
 import { credentialsFile, processFile, workFolder, type ClusterLayout } from './layout.js';
@@ -65,6 +66,7 @@ export function writeProcessConfigs(layout: ClusterLayout, options: UpOptions, t
       workDir: workFolder(layout, name),
       resources: resources[i] ?? '',
       attributes: `name:${name}`,
+      executors: { principal: executorPrincipal(name), credentials: credentialsFile(layout, executorPrincipal(name)) },
       ...(taskUser !== undefined && { taskUser }),
     };
     configs.push({ role: 'agent', ...base(name), ...own });

@@ -1,7 +1,13 @@
 /** The NATS users of a cluster: who may say what, from the subject table. Rules: UP-6, PRO-7. */
 import { randomBytes } from 'node:crypto';
 import { chmodSync, chownSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { permissionsOf, storeUserPermissions, type Permissions } from '../../protocol/subjects.js';
+import {
+  executorPermissions,
+  executorPrincipal,
+  permissionsOf,
+  storeUserPermissions,
+  type Permissions,
+} from '../../protocol/subjects.js';
 import type { Credentials } from '../nats/connection.js';
 import type { User } from '../node/task-user.js';
 import type { ServerUser } from '../nats/server-config.js';
@@ -30,6 +36,7 @@ export function clusterUsers(cluster: string, masters: readonly string[], agents
   return [
     ...masters.map((name) => user(name, permissionsOf(cluster, 'master', name))),
     ...agents.map((name) => user(name, permissionsOf(cluster, 'agent', name))),
+    ...agents.map((name) => user(executorPrincipal(name), executorPermissions(cluster, name))),
     user(OPERATOR, permissionsOf(cluster, 'operator', OPERATOR)),
     user(RUN, permissionsOf(cluster, 'scheduler', RUN)),
     user(WORD_COUNT, permissionsOf(cluster, 'scheduler', WORD_COUNT), store(WORD_COUNT)),

@@ -56,7 +56,10 @@ test('UP-4 stated resources are taken as they are, the last for all that follow,
 
 test('UP-6 each process has a user with what the subject table gives its role, and nobody else may do everything', (t) => {
   const users = new Map(clusterUsers('pool', ['m1'], ['a1', 'a2']).map((user) => [user.user, user]));
-  t.deepEqual([...users.keys()], ['m1', 'a1', 'a2', 'operator', 'run', 'wordcount', 'wordcount-tasks', 'tap', 'admin']);
+  t.deepEqual(
+    [...users.keys()],
+    ['m1', 'a1', 'a2', 'a1-executor', 'a2-executor', 'operator', 'run', 'wordcount', 'wordcount-tasks', 'tap', 'admin'],
+  );
   t.deepEqual(users.get('m1')?.permissions, permissionsOf('pool', 'master', 'm1'));
   t.deepEqual(users.get('a2')?.permissions, permissionsOf('pool', 'agent', 'a2'));
   t.deepEqual(users.get('run')?.permissions, permissionsOf('pool', 'scheduler', 'run'));

@@ -7,6 +7,7 @@ import {
   leaseBucket,
   objectStorePermissions,
   parseSubject,
+  executorPermissions,
   permissionsOf,
   probeSubject,
   registryBucket,
@@ -173,6 +174,28 @@ for (const role of ROLES)
     t.false(may(publish, `${inboxPrefix('tepui', 'scheduler', 'somebody')}.x`));
     t.false(may(publish, `${inboxPrefix('other', 'operator', 'somebody')}.x`));
   });
+
+test('PRO-7 EXC-1: executors speak to their own agent and hear it, and nobody else', (t) => {
+  const { publish, subscribe } = executorPermissions('tepui', 'a1');
+  const may = (patterns: readonly string[], subject: string): boolean => patterns.some((p) => matches(p, subject));
+  t.true(may(publish, 'tepui.agent.a1.executor.a1-executor.UPDATE'));
+  t.true(may(subscribe, 'tepui.executor.a1.a1-executor.f.e.s.LAUNCH'));
+  for (const subject of [
+    'tepui.agent.a2.executor.a1-executor.UPDATE',
+    'tepui.agent.a1.executor.a2-executor.UPDATE',
+    'tepui.master.scheduler.a1-executor.ACCEPT',
+    'tepui.executor.a1.a1-executor.f.e.s.LAUNCH',
+  ])
+    // prettier-ignore
+    t.false(may(publish, subject), subject);
+  for (const subject of [
+    'tepui.executor.a2.a1-executor.f.e.s.LAUNCH',
+    'tepui.executor.a1.a2-executor.f.e.s.LAUNCH',
+    'tepui.agent.a1.executor.a1-executor.UPDATE',
+  ])
+    // prettier-ignore
+    t.false(may(subscribe, subject), subject);
+});
 
 test('PRO-7: a prefix of a principal opens nothing of it', (t) => {
   const { publish, subscribe } = permissionsOf('tepui', 'scheduler', 'f1');

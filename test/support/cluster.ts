@@ -7,7 +7,14 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { AgentView } from '../../protocol/operator-api.js';
 import type { Timings } from '../../protocol/limits.js';
-import { permissionsOf, storeUserPermissions, type Permissions, type Role } from '../../protocol/subjects.js';
+import {
+  executorPermissions,
+  executorPrincipal,
+  permissionsOf,
+  storeUserPermissions,
+  type Permissions,
+  type Role,
+} from '../../protocol/subjects.js';
 import { OperatorClient } from '../../runtime/client.js';
 import { silentLog } from '../../runtime/log.js';
 import type { ProcessConfig } from '../../runtime/main.js';
@@ -98,7 +105,12 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
       role,
       name,
       credentials: file(`${name}.credentials`),
-      ...(role === 'agent' && { workDir: workDir(name), resources: resourcesPerAgent, attributes: `name:${name}` }),
+      ...(role === 'agent' && {
+        workDir: workDir(name),
+        resources: resourcesPerAgent,
+        attributes: `name:${name}`,
+        executors: { principal: executorPrincipal(name), credentials: file(`${executorPrincipal(name)}.credentials`) },
+      }),
     });
     for (const name of masterNames) await writeJson(file(`${name}.json`), configOf('master', name));
     for (const name of agentNames) await writeJson(file(`${name}.json`), configOf('agent', name));
@@ -188,6 +200,7 @@ function usersOf(masters: readonly string[], agents: readonly string[], schedule
     as('operator', OPERATOR),
     ...masters.map((name) => as('master', name)),
     ...agents.map((name) => as('agent', name)),
+    ...agents.map((name) => user(executorPrincipal(name), executorPermissions(CLUSTER, name))),
     ...schedulers.flatMap((name) => [
       user(name, permissionsOf(CLUSTER, 'scheduler', name), storeUserPermissions(CLUSTER, name, name)),
       user(`${name}-tasks`, storeUserPermissions(CLUSTER, name, `${name}-tasks`)),
