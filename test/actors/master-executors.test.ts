@@ -129,6 +129,17 @@ test('EXC-8: of an agent that is back those executors live that it names', (t) =
   requireConservation(kit.state);
 });
 
+test('EXC-8: an executor that is still being stored when its agent comes back is not missing: it hears of it next', (t) => {
+  const { kit, agent, framework } = cluster();
+  const [offer] = kit.offersOf(framework);
+  framework.accept([offer as never], [on(agent.id, 't1')]);
+  const effects = agent.reregister();
+  t.deepEqual(failures(effects), []);
+  const [run] = published(effects, 'RUN_TASK');
+  t.is(run?.session, agent.session);
+  t.true(kit.state.executors.has(ran(effects)[0]?.containerId ?? ''));
+});
+
 test('EXC-9: executors are held over a change of the leader, until their agent is back without them', (t) => {
   const { kit, agent, framework, launch } = cluster('cpus:4;mem:4096');
   const [run] = ran(launch(on(agent.id, 't1')));
