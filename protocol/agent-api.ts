@@ -33,6 +33,10 @@ export type LaunchRef = Static<typeof LaunchRef>;
 export const ExecutorRef = Type.Object({ frameworkId: Id, executorId: Id, containerId: Id });
 export type ExecutorRef = Static<typeof ExecutorRef>;
 
+/** One run of an executor, with what a row of it is made of; its resources are allocated. Rule: AGT-8. */
+export const AgentExecutor = Type.Object({ containerId: Id, frameworkId: Id, info: ExecutorInfo });
+export type AgentExecutor = Static<typeof AgentExecutor>;
+
 const MAX_TASKS = 200_000;
 const MAX_EXECUTORS = 10_000;
 
@@ -59,6 +63,8 @@ export const agentMessages = {
         of: Type.Integer({ minimum: 1, maximum: MAX_BUCKETS }),
         buckets: Type.Array(Type.Integer({ minimum: 0, maximum: MAX_BUCKETS - 1 }), { maxItems: MAX_BUCKETS }),
         launches: Type.Array(AgentTask, { maxItems: MAX_TASKS }),
+        /** All of them, where they were asked for. */
+        executors: Type.Optional(Type.Array(AgentExecutor, { maxItems: MAX_EXECUTORS })),
       }),
     ),
   }),
@@ -97,7 +103,11 @@ export const masterToAgentMessages = {
     launches: Type.Array(LaunchRef, { maxItems: MAX_TASKS }),
   }),
   /** "We know something else": the digest of each part of what the registry has. Under session `0`. Rule: LNK-6. */
-  DIFFERS: Type.Object({ wantsInfo: Type.Boolean(), buckets: BoundedBytes(MAX_BUCKETS * DIGEST_BYTES) }),
+  DIFFERS: Type.Object({
+    wantsInfo: Type.Boolean(),
+    wantsExecutors: Type.Boolean(),
+    buckets: BoundedBytes(MAX_BUCKETS * DIGEST_BYTES),
+  }),
   /** "Register again": the leader lost its place in the session, or is new. Under session `0`. Rule: LNK-1. */
   INVITE: Type.Object({ masterId: Id }),
   RUN_TASK: Type.Object({

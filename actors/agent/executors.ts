@@ -7,10 +7,12 @@ import type { TaskStatus } from '../../protocol/task.js';
 import { log, NOTHING, type CheckpointWrite, type Effect, type Effects } from '../effect.js';
 import type { MasterToAgentMessage, MessageOf } from '../events.js';
 import type { CommandExecutorEvent } from '../framework/command-executor.js';
+import { sandboxOf } from '../framework/container-of.js';
 import { executorName, persist, type AgentState, type ExecutorRow, type LaunchRow } from './agent-state.js';
 import { executorLaunch, newExecutorRow, shutdownGraceMs } from './executor-container.js';
 import { inviteExecutor, toExecutor } from './executor-send.js';
 import { toMaster } from './registration.js';
+import { sandboxEnded } from './sandboxes.js';
 import { newLaunch, update } from './updates.js';
 
 type RunTask = MessageOf<MasterToAgentMessage, 'master.RUN_TASK'>;
@@ -242,8 +244,9 @@ function onEnded(state: AgentState, row: ExecutorRow, end: Omit<TaskStatus, 'tas
   row.link.session = NO_SESSION;
   const status = waitStatus(end);
   const body = { frameworkId, executorId, containerId, ...(status !== undefined && { status }) };
-  const gone = persist(state, [{ key: checkpointKey('executor', containerId) }], (current) => {
+  const gone = persist(state, [{ key: checkpointKey('executor', containerId) }], (current, at) => {
     current.exits.push(body);
+    sandboxEnded(current, sandboxOf(frameworkId, executorId, containerId), at);
     return [{ type: 'forgetContainer', containerId }, ...tellExits(current)];
   });
   return [...effects, ...gone];

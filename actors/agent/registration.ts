@@ -93,7 +93,14 @@ export function onDiffers(state: AgentState, event: MessageOf<MasterToAgentMessa
   const isAsked = new Set(buckets);
   const rows = [...state.launches.values()].filter(({ launchId }) => isAsked.has(bucketOf(launchId, of)));
   awaitAnswer(state, now, random);
-  const differing = { ...(body.wantsInfo && { agentInfo: config.info }), of, buckets, launches: rows.map(agentTask) };
+  const executors = [...state.executors.values()].map(({ containerId, frameworkId, info }) => ({
+    ...{ containerId, frameworkId, info },
+  }));
+  const differing = {
+    ...(body.wantsInfo && { agentInfo: config.info }),
+    ...(body.wantsExecutors && { executors }),
+    ...{ of, buckets, launches: rows.map(agentTask) },
+  };
   return [reregister(state, agentId, differing)];
 }
 

@@ -39,10 +39,10 @@ export function sandboxEnded(state: AgentState, path: string, now: number): void
   state.sandboxes.ended.set(path, now);
 }
 
-/** Of each the name of the run is the launchId. */
+/** Of each the name of the run is the launchId, or the container of an executor. */
 function isLive(state: AgentState, path: string): boolean {
   const launchId = unescapeToken(path.slice(path.lastIndexOf('/') + 1));
-  return launchId !== undefined && state.launches.has(launchId);
+  return launchId !== undefined && (state.launches.has(launchId) || state.executors.has(launchId));
 }
 
 /** What is on disk and no launch's: of ones that ended in earlier lives, or that no record knows any more. Rule: GBC-4. */

@@ -184,7 +184,8 @@ function endLaunch(state: AgentState, row: LaunchRow, end: TaskState, now: numbe
   state.unsaved.delete(launchId);
   const gone = (['launch', 'stream'] as const).map((kind) => ({ key: checkpointKey(kind, launchId) }));
   return persist(state, [...gone, rememberEnd(state, launchId, end, now)], (current, at) => {
-    if (row.task !== undefined) sandboxEnded(current, sandboxOf(row.frameworkId, row.taskId, launchId), at);
+    if (row.task !== undefined && row.containerId === undefined)
+      sandboxEnded(current, sandboxOf(row.frameworkId, row.taskId, launchId), at);
     return NOTHING;
   });
 }

@@ -206,7 +206,7 @@ function runTask(
   const allocated = { ...(info as TaskInfo), resources: task.resources.toArray() };
   const body = {
     ...{ frameworkId, frameworkInfo: framework.info, task: allocated, launchId },
-    ...(executor && { executor: executor.info }),
+    ...(executor && { executor: { ...executor.info, resources: executor.resources.toArray() } }),
     ...(containerId !== undefined && { containerId }),
   };
   // From here on the agent has it: what RUN_TASK carried is not kept here.

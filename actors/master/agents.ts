@@ -11,7 +11,7 @@ import type { AgentMessage, MessageOf, Meta } from '../events.js';
 import { newLink } from '../link.js';
 import { isOldQuestion } from '../member.js';
 import { admitAgent } from './admission.js';
-import { endMissingExecutors } from './executors.js';
+import { addExecutor, endMissingExecutors } from './executors.js';
 import { forwardKill } from './kills.js';
 import { differs, readInventory, type Inventory } from './inventory.js';
 import { endInvitation } from './invitations.js';
@@ -81,8 +81,9 @@ export function onReregister(state: MasterState, event: Reregister): Effects {
     return [log('warn', 'agent id that was never minted', { agentId, principal: meta.principal })];
   const inventory = readInventory(state, body, meta.epoch);
   if (inventory === undefined) return [differs(state, body, meta)];
-  const lost = lostLaunches(state, inventory);
-  if (lost.length > 0)
+  const { executors = [] } = body;
+  const lost = { launches: lostLaunches(state, inventory), executors: inventory.lostExecutors, running: executors };
+  if (lost.launches.length + lost.executors.length > 0)
     return restoreRows(state, agentId, lost, (current, later) => onReregister(current, { ...event, now: later }));
   const effects: Effect[] = [];
   for (const [launchId, known] of inventory.launches) {
@@ -92,7 +93,7 @@ export function onReregister(state: MasterState, event: Reregister): Effects {
     effects.push(...moveTask(state, row, known.state, now));
   }
   const { agentInfo } = inventory;
-  const arrival = { meta, now, agentInfo, version, inventory, executors: body.executors ?? [] };
+  const arrival = { meta, now, agentInfo, version, inventory, executors };
   return [...effects, ...admitAndAnswer(state, agentId, arrival, 'REREGISTERED')];
 }
 
@@ -122,6 +123,8 @@ function admitAndAnswer(
     state.agents.set(agentId, agent);
     // The registry may have lost its row alone.
     for (const task of state.tasks.values()) if (task.agentId === agentId) agent.tasks.set(task.launchId, task);
+    for (const executor of state.executors.values())
+      if (executor.agentId === agentId) addExecutor(state, agent, executor);
   }
   const before = state.agentsByPrincipal.get(meta.principal);
   if (before !== agent) {
@@ -171,7 +174,7 @@ function welcome(
   agent.reregisteredAtMs = now;
   effects.push(...withdrawOffers(state, agent.offers.values(), now));
   enlist(state, agent);
-  effects.push(...endMissingExecutors(state, agent, executors, now));
+  effects.push(...endMissingExecutors(state, agentId, executors, now));
   const wasUnreachable = agent.unreachableStored;
   agent.state = 'REGISTERED';
   agent.unreachableAtMs = undefined;

@@ -1,7 +1,7 @@
 /** What makes a task's ExecutorInfo unfit: each check returns a sentence or nothing. Source: the checks of Mesos. Rule: EXC-9. */
 import type { CommandInfo } from '../../protocol/container.js';
 import type { ExecutorInfo } from '../../protocol/executor.js';
-import { resourcesError } from '../../protocol/resources.js';
+import { Resources, resourcesError } from '../../protocol/resources.js';
 
 /** The first thing wrong with a command, in words. */
 export function commandError(command: CommandInfo): string | undefined {
@@ -27,10 +27,17 @@ export function executorError(
   if ((info.frameworkId ?? frameworkId) !== frameworkId) return `the executor is of framework ${info.frameworkId}`;
   if ((info.shutdownGracePeriod?.nanoseconds ?? 0) < 0) return 'executor.shutdownGracePeriod is negative';
   if (info.container !== undefined) return 'containers with an image or volumes are not supported yet';
-  if (running !== undefined && !isSame({ ...info, frameworkId }, running))
+  if (running !== undefined && !isSameExecutor({ ...info, frameworkId }, running))
     return `executor ${info.executorId} runs on this agent with another ExecutorInfo`;
   return undefined;
 }
+
+/** Resources count as what they are, however written: those of one that runs are allocated. */
+const isSameExecutor = (a: ExecutorInfo, b: ExecutorInfo): boolean =>
+  isSame({ ...a, resources: undefined }, { ...b, resources: undefined }) &&
+  Resources.of(a.resources ?? [])
+    .unallocate()
+    .equals(Resources.of(b.resources ?? []).unallocate());
 
 /** Whether two plain values are equal, whatever the order of their fields; a field that is undefined is none. */
 function isSame(a: unknown, b: unknown): boolean {

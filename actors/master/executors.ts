@@ -8,6 +8,7 @@ import type { TaskInfo } from '../../protocol/task.js';
 import { NOTHING, type Effects, type RegistryWrite } from '../effect.js';
 import type { AgentMessage, MessageOf, SchedulerMessage } from '../events.js';
 import { admitAgent } from './admission.js';
+import { rememberEnd } from './earlier-terms.js';
 import { removeIfDone } from './frameworks.js';
 import {
   executorName,
@@ -64,6 +65,12 @@ export function addExecutor(state: MasterState, agent: AgentRow | undefined, row
   agent?.executors.set(executorName(row.frameworkId, row.executorId), row);
 }
 
+/** The executors of an agent, whose own row the registry may have lost. */
+function executorsOn(state: MasterState, agentId: string): ExecutorRow[] {
+  const agent = state.agents.get(agentId);
+  return [...(agent?.executors ?? state.executors).values()].filter((row) => row.agentId === agentId);
+}
+
 /** Part of the decision that stores the first task. Rules: EXC-9, REG-1. */
 export function executorWrite({ containerId, agentId, frameworkId, info, resources }: ExecutorRow): RegistryWrite {
   const record: ExecutorRecord = {
@@ -78,6 +85,7 @@ export function executorWrite({ containerId, agentId, frameworkId, info, resourc
 export function dropExecutor(state: MasterState, row: ExecutorRow, now: number): void {
   const { containerId, agentId, frameworkId, executorId } = row;
   if (!state.executors.delete(containerId)) return;
+  rememberEnd(state, containerId);
   const named = state.agents.get(agentId)?.executors;
   if (named?.get(executorName(frameworkId, executorId)) === row) named.delete(executorName(frameworkId, executorId));
   state.allocator.recover(frameworkId, agentId, row.resources);
@@ -113,12 +121,12 @@ export function onExitedExecutor(
  */
 export function endMissingExecutors(
   state: MasterState,
-  agent: AgentRow,
+  agentId: string,
   listed: readonly ExecutorRef[],
   now: number,
 ): Effects {
   const there = new Set(listed.map(({ containerId }) => containerId));
-  const missing = [...agent.executors.values()].filter((row) => row.stored && !there.has(row.containerId));
+  const missing = executorsOn(state, agentId).filter((row) => row.stored && !there.has(row.containerId));
   return missing.flatMap((row) => endExecutor(state, row, now));
 }
 

@@ -1,6 +1,6 @@
 /** What an agent says that it runs, against what the registry has for it: by digest, and where that differs, part by part. Rules: LNK-6, LCH-2. */
 import type { AgentInfo } from '../../protocol/agent.js';
-import type { AgentMessageBody, AgentTask } from '../../protocol/agent-api.js';
+import type { AgentExecutor, AgentMessageBody, AgentTask } from '../../protocol/agent-api.js';
 import {
   bucketDigests,
   bucketOf,
@@ -15,6 +15,7 @@ import { NO_SESSION } from '../../protocol/ids.js';
 import type { TaskState } from '../../protocol/task.js';
 import { publish, type Effect } from '../effect.js';
 import type { Meta } from '../events.js';
+import { isLostExecutor } from './lost-rows.js';
 import type { MasterState, TaskRow } from './master-state.js';
 
 type Reregister = AgentMessageBody<'REREGISTER'>;
@@ -26,6 +27,8 @@ export interface Inventory {
   readonly launches: ReadonlyMap<string, { readonly state: TaskState; readonly updateWaits: boolean }>;
   /** Those of them that it told with all that makes a row. */
   readonly told: ReadonlyMap<string, AgentTask>;
+  /** Executors that it runs and the registry lacks. */
+  readonly lostExecutors: readonly AgentExecutor[];
 }
 
 /** The rows of an agent, whose own row the registry may have lost. */
@@ -58,6 +61,8 @@ export function readInventory(state: MasterState, body: Reregister, epoch: numbe
   const agreed = launchIdsOf(state, agentId).filter(
     (launchId) => differing === undefined || !isTold.has(bucketOf(launchId, differing.of)),
   );
+  const lostExecutors = (differing?.executors ?? []).filter((executor) => isLostExecutor(state, executor));
+  if (lostExecutors.length !== lackingExecutors(state, body)) return undefined;
   const launchIds = [...new Set([...agreed, ...told.keys()])].sort(byCodeUnits);
   if (launchIds.length !== states.length || !sameBytes(digestOf(launchIds), digest.launches)) return undefined;
   const launches = new Map<string, { state: TaskState; updateWaits: boolean }>();
@@ -66,15 +71,21 @@ export function readInventory(state: MasterState, body: Reregister, epoch: numbe
     if (known === undefined) return undefined;
     launches.set(launchId, known);
   }
-  return { agentInfo, launches, told };
+  return { agentInfo, launches, told, lostExecutors };
 }
 
+/** How many of the executors that an agent names the registry has lost. */
+const lackingExecutors = (state: MasterState, { executors = [] }: Reregister): number =>
+  executors.filter((executor) => isLostExecutor(state, executor)).length;
+
 /** Says what the registry has, part by part. The agent has no session yet. Rule: LNK-6. */
-export function differs(state: MasterState, { agentId, digest, states }: Reregister, meta: Meta): Effect {
+export function differs(state: MasterState, question: Reregister, meta: Meta): Effect {
+  const { agentId, digest, states } = question;
   const launchIds = launchIdsOf(state, agentId);
   const info = state.agents.get(agentId)?.info;
   const body = {
     wantsInfo: info === undefined || !sameBytes(valueDigest(info), digest.info),
+    wantsExecutors: lackingExecutors(state, question) > 0,
     buckets: bucketDigests(launchIds, bucketsFor(Math.max(launchIds.length, states.length))),
   };
   const parameters = { principal: meta.principal, agentId, sessionId: NO_SESSION };

@@ -1,15 +1,17 @@
 /** Rows that the registry lost, given back from what agents run: JetStream may come back older than what happened. Rule: AGT-8. */
-import type { AgentTask } from '../../protocol/agent-api.js';
+import type { AgentExecutor, AgentTask, ExecutorRef } from '../../protocol/agent-api.js';
 import { registryKey } from '../../protocol/registry.js';
 import { Resources, resourcesError } from '../../protocol/resources.js';
 import { log, NOTHING, type Effects } from '../effect.js';
 import { isOfEarlierTerm } from './earlier-terms.js';
+import { addExecutor, endMissingExecutors, executorWrite, newExecutorRow } from './executors.js';
 import { awaitReturn, newFrameworkRow, recordOf as frameworkRecord, returnGraceMs } from './frameworks.js';
 import type { Inventory } from './inventory.js';
 import {
   newTaskRow,
   persist,
   type AfterStored,
+  type ExecutorRow,
   type FrameworkRow,
   type MasterState,
   type TaskRow,
@@ -31,45 +33,71 @@ export function lostLaunches(state: MasterState, { told }: Inventory): AgentTask
       !state.tasks.has(launchId) &&
       isOfEarlierTerm(state, launchId) &&
       !state.endedLaunches.has(launchId) &&
-      // A framework that was removed in this term, with all its rows: what is left of it is told to end.
-      !state.completedFrameworks.has(frameworkId) &&
-      (state.frameworks.has(frameworkId) || isOfEarlierTerm(state, frameworkId)) &&
+      mayHaveRows(state, frameworkId) &&
       resourcesError(resources) === undefined,
   );
 }
 
-/** Stores the rows, and goes on when the registry has them. Rule: REG-3. */
-export function restoreRows(
+/** Whether an executor that an agent runs has to get its row back. */
+export const isLostExecutor = (
   state: MasterState,
-  agentId: string,
-  lost: readonly AgentTask[],
-  then: AfterStored,
-): Effects {
-  const tasks = lost.map((launch) => lostTask(agentId, launch));
-  const frameworkIds = [...new Set(tasks.map(({ frameworkId }) => frameworkId))].filter(
+  { containerId, frameworkId }: Pick<ExecutorRef, 'containerId' | 'frameworkId'>,
+): boolean =>
+  !state.executors.has(containerId) &&
+  isOfEarlierTerm(state, containerId) &&
+  !state.endedLaunches.has(containerId) &&
+  mayHaveRows(state, frameworkId);
+
+/** Not a framework that was removed in this term, with all its rows: what is left of it is told to end. */
+const mayHaveRows = (state: MasterState, frameworkId: string): boolean =>
+  !state.completedFrameworks.has(frameworkId) &&
+  (state.frameworks.has(frameworkId) || isOfEarlierTerm(state, frameworkId));
+
+/** What the registry lacks of an agent, and the executors that run there. */
+interface Lost {
+  readonly launches: readonly AgentTask[];
+  readonly executors: readonly AgentExecutor[];
+  readonly running: readonly ExecutorRef[];
+}
+
+/** Stores the rows, and goes on when the registry has them. Rule: REG-3. */
+export function restoreRows(state: MasterState, agentId: string, lost: Lost, then: AfterStored): Effects {
+  const tasks = lost.launches.map((launch) => lostTask(agentId, launch));
+  const executors = lost.executors.map((executor) => lostExecutor(agentId, executor));
+  const frameworkIds = [...new Set([...tasks, ...executors].map(({ frameworkId }) => frameworkId))].filter(
     (frameworkId) => !state.frameworks.has(frameworkId),
   );
   const writes = [
     ...frameworkIds.map((id) => ({ key: registryKey('framework', id), record: frameworkRecord(lostFramework(id)) })),
+    ...executors.map(executorWrite),
     ...tasks.map((task) => ({ key: registryKey('task', task.launchId), record: recordOf(task) })),
   ];
-  const effects = [...restored(agentId, tasks, frameworkIds)];
+  const effects = [...restored(agentId, tasks, executors, frameworkIds)];
   for (let at = 0; at < writes.length; at += RECORDS_PER_WRITE) {
     const isLast = at + RECORDS_PER_WRITE >= writes.length;
     const settle: AfterStored = (current, now, witness) => {
       if (!isLast) return NOTHING;
       for (const task of tasks) addRow(current, task, now, witness);
-      return then(current, now, witness);
+      // An older run of one that is given back may still have its row: its resources are free before those of the new one count.
+      const ended = executors.length === 0 ? NOTHING : endMissingExecutors(current, agentId, lost.running, now);
+      for (const executor of executors) addExecutorRow(current, executor, now, witness);
+      return [...ended, ...then(current, now, witness)];
     };
     effects.push(...persist(state, writes.slice(at, at + RECORDS_PER_WRITE), settle));
   }
   return effects;
 }
 
-const restored = (agentId: string, tasks: readonly TaskRow[], frameworkIds: readonly string[]): Effects => [
+const restored = (
+  agentId: string,
+  tasks: readonly TaskRow[],
+  executors: readonly ExecutorRow[],
+  frameworkIds: readonly string[],
+): Effects => [
   log('warn', 'the registry lacked what an agent runs; its rows are given back', {
     agentId,
     tasks: tasks.length,
+    executors: executors.length,
     frameworkIds,
   }),
 ];
@@ -89,6 +117,9 @@ const lostTask = (agentId: string, { launchId, taskId, frameworkId, ...known }: 
     info: undefined,
   });
 
+const lostExecutor = (agentId: string, { containerId, frameworkId, info }: AgentExecutor): ExecutorRow =>
+  newExecutorRow(containerId, agentId, frameworkId, info, Resources.of(info.resources ?? []));
+
 /** Two questions of one agent may both have asked for it, and it may have ended since. */
 function addRow(state: MasterState, task: TaskRow, now: number, witness: Witness): void {
   if (state.tasks.has(task.launchId) || state.endedLaunches.has(task.launchId)) return;
@@ -98,6 +129,13 @@ function addRow(state: MasterState, task: TaskRow, now: number, witness: Witness
   const framework = state.frameworks.get(task.frameworkId) ?? addLostFramework(state, task.frameworkId, now, witness);
   // Its scheduler may have launched another under this id when it was told that nobody knows of the first.
   if (!framework.tasks.has(task.taskId)) framework.tasks.set(task.taskId, task);
+}
+
+function addExecutorRow(state: MasterState, executor: ExecutorRow, now: number, witness: Witness): void {
+  if (!isLostExecutor(state, executor)) return;
+  witness.stored(executor);
+  addExecutor(state, state.agents.get(executor.agentId), executor);
+  if (!state.frameworks.has(executor.frameworkId)) addLostFramework(state, executor.frameworkId, now, witness);
 }
 
 /** Nobody knows whose it is: of the first that subscribes under its id, as of any id of an earlier term. Rule: FRW-3. */

@@ -7,6 +7,9 @@ import { readExecutorEnvironment } from '../../protocol/executor-environment.js'
 import type { ExecutorInfo } from '../../protocol/executor.js';
 import { DEFAULT_TIMINGS } from '../../protocol/limits.js';
 import type { TaskInfo, TaskStatus } from '../../protocol/task.js';
+import { bucketDigests } from '../../protocol/digest.js';
+import type { AgentMessageBody } from '../../protocol/agent-api.js';
+import { sandboxOf } from '../../actors/framework/container-of.js';
 import { AGENT_ID, registeredAgent, reborn, updates, type AgentKit } from '../support/agent-kit.js';
 import { bodies, meta, ofType, published, words } from '../support/actor-kit.js';
 import { taskInfo } from '../support/master-kit.js';
@@ -360,6 +363,31 @@ test('EXC-8: a container that does not start says so of each task', (t) => {
   run(kit, 'L1');
   const effects = kit.report('L1-E', 'TASK_FAILED', { reason: 'REASON_CONTAINER_LAUNCH_FAILED', message: 'no such file' }); // prettier-ignore
   t.deepEqual(states(effects), ['t-L1 TASK_FAILED REASON_CONTAINER_LAUNCH_FAILED']);
+});
+
+test('LNK-6 AGT-8: an agent names its executors, and tells all of them where it is asked', (t) => {
+  const kit = withExecutor();
+  kit.send({ type: 'RECONNECTED' });
+  const { id: cause = '', body } = kit.question;
+  const named = [{ frameworkId: FRAMEWORK, executorId: 'e1', containerId: 'L1-E' }];
+  t.deepEqual((body as AgentMessageBody<'REREGISTER'>).executors, named);
+  const [told] = bodies<AgentMessageBody<'REREGISTER'>>(
+    kit.hear('DIFFERS', { wantsInfo: false, wantsExecutors: true, buckets: bucketDigests([], 1) }, { session: '0', sequence: 0, cause }), // prettier-ignore
+    'REREGISTER',
+  );
+  t.deepEqual(told?.executors, named);
+  t.deepEqual(told?.differing?.executors, [{ containerId: 'L1-E', frameworkId: FRAMEWORK, info: executor }]);
+  t.like(told?.differing?.launches[0], { launchId: 'L1', executorId: 'e1', containerId: 'L1-E' });
+});
+
+test('GBC-2 GBC-4: the sandbox of an executor lives with it, and from its end on may be removed', (t) => {
+  const kit = withExecutor();
+  const path = sandboxOf(FRAMEWORK, 'e1', 'L1-E');
+  kit.send({ type: 'SANDBOXES_LISTED', sandboxes: [{ path, mtimeMs: 0 }] } as never);
+  t.false(kit.state.sandboxes.ended.has(path));
+  const effects = kit.report('L1-E', 'TASK_FINISHED', { exitCode: 0 });
+  t.deepEqual([...kit.state.sandboxes.ended.keys()], [path]);
+  t.deepEqual(ofType(effects, 'forgetContainer').map(({ containerId }) => containerId), ['L1-E']); // prettier-ignore
 });
 
 test('EXC-8: an end while there is no session is told in the next one, as the list that it rests on had the executor', (t) => {

@@ -471,7 +471,7 @@ test('LNK-6 AGT-8: where the digests differ, an agent tells what differs, with a
     published(
       kit.hear(
         'DIFFERS',
-        { wantsInfo: false, buckets: bucketDigests(known, 16) },
+        { wantsInfo: false, wantsExecutors: false, buckets: bucketDigests(known, 16) },
         { session: '0', sequence: 0, cause, ...given },
       ),
       'REREGISTER',

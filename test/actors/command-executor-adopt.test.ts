@@ -87,7 +87,7 @@ test('AGS-3: an end of which nobody knows how it was is FAILED and says so, unle
 test('AGS-4 KIL-1: a kill of an earlier life goes on: SIGTERM again, SIGKILL when what was left is over, repeated', (t) => {
   const kill = { requestedAtMs: NOW - 2_000, graceMs: 10_000 };
   const kit = reborn(recovered('L1', { runningAtMs: NOW - 3_000, kill, sendKilling: true }));
-  t.deepEqual(words(kit.started('L1')), ['tell executor.UPDATE', 'signalContainer SIGTERM']);
+  t.deepEqual(words(kit.started('L1')), ['tell commandExecutor.UPDATE', 'signalContainer SIGTERM']);
   t.deepEqual(signals(kit.pass(7_999)), []);
   t.deepEqual(signals(kit.pass(1)), ['SIGKILL']);
   t.deepEqual(signals(kit.pass(2_000)), ['SIGKILL', 'SIGKILL']);

@@ -1,13 +1,22 @@
 import test from 'ava';
 import type { Effect } from '../../actors/effect.js';
+import type { ExecutorRow, TaskRow } from '../../actors/master/master-state.js';
 import type { MasterToAgentBody } from '../../protocol/agent-api.js';
 import type { ExecutorInfo } from '../../protocol/executor.js';
 import type { ExecutorRecord } from '../../protocol/registry.js';
 import { Resources } from '../../protocol/resources.js';
 import type { SchedulerEventBody } from '../../protocol/scheduler-api.js';
 import type { TaskInfo } from '../../protocol/task.js';
-import { bodies, published, words } from '../support/actor-kit.js';
-import { leadingMaster, requireConservation, statusWords, taskInfo, type MasterKit } from '../support/master-kit.js';
+import { bodies, meta, published, words } from '../support/actor-kit.js';
+import {
+  AgentPeer,
+  leadingMaster,
+  SchedulerPeer,
+  requireConservation,
+  statusWords,
+  taskInfo,
+  type MasterKit,
+} from '../support/master-kit.js';
 
 const executor: ExecutorInfo = {
   executorId: 'e1',
@@ -50,8 +59,10 @@ test('EXC-9 EXC-1 REG-1: the first task stores its executor in one decision and 
   t.deepEqual(words(effects), [`persist executor.${l1}-E task.${l1}`, `persist task.${l2}`]);
   const info = { ...executor, frameworkId: framework.id };
   const [one, two] = ran(kit.stored());
-  t.deepEqual([one?.containerId, one?.executor], [`${l1}-E`, info]);
-  t.deepEqual([two?.containerId, two?.executor], [`${l1}-E`, info]);
+  const sent = { ...info, resources: kit.state.executors.get(`${l1}-E`)?.resources.toArray() };
+  t.is(sent.resources?.[0]?.allocationInfo?.role, '*');
+  t.deepEqual([one?.containerId, one?.executor], [`${l1}-E`, sent]);
+  t.deepEqual([two?.containerId, two?.executor], [`${l1}-E`, sent]);
   const record = kit.registry.get(`executor.${l1}-E`) as ExecutorRecord;
   t.like(record, { containerId: `${l1}-E`, agentId: agent.id, frameworkId: framework.id, info });
   t.is(freeOf(kit, agent.id), 'cpus:1.5; mem:3776');
@@ -118,10 +129,10 @@ test('EXC-8: another agent’s word on it does not count', (t) => {
 });
 
 test('EXC-8: of an agent that is back those executors live that it names', (t) => {
-  const { kit, agent, framework, launch } = cluster();
+  const { kit, agent, launch } = cluster();
   const [one] = ran(launch(on(agent.id, 't1')));
   const [two] = ran(launch(on(agent.id, 't2', { ...executor, executorId: 'e2' })));
-  const listed = [{ frameworkId: framework.id, executorId: 'e2', containerId: two?.containerId ?? '' }];
+  const listed = [kit.state.executors.get(two?.containerId ?? '') as ExecutorRow];
   const effects = agent.reregister([], {}, listed);
   t.deepEqual(failures(effects), [{ agentId: agent.id, executorId: 'e1' }]);
   t.false(kit.has('executor', one?.containerId ?? ''));
@@ -149,6 +160,76 @@ test('EXC-9: executors are held over a change of the leader, until their agent i
   t.like(row, { agentId: agent.id, frameworkId: framework.id, executorId: 'e1', stored: true });
   t.is(next.state.agents.get(agent.id)?.executors.size, 1);
   t.is([...next.state.tasks.values()][0]?.containerId, run?.containerId);
+});
+
+/** The leader after one whose registry lost the records of these kinds, and the agent as it was. */
+function after(world: ReturnType<typeof cluster>, lost: readonly string[]) {
+  const kept = [...world.kit.registry].filter(([key]) => key !== 'epoch' && !lost.some((kind) => key.startsWith(kind)));
+  const kit = leadingMaster({ records: Object.fromEntries(kept) });
+  kit.state.epoch += 1;
+  kit.state.masterId = kit.state.epoch.toString(36);
+  const agent = Object.assign(new AgentPeer(kit, 'a1', 'cpus:4;mem:4096'), { id: world.agent.id });
+  return { kit, agent };
+}
+
+for (const lost of [['executor.'], ['executor.', 'task.'], ['agent.', 'framework.', 'executor.', 'task.'], ['agent.']])
+  test(`AGT-8 EXC-9: an executor that runs is known and counted though the registry lost ${lost.join(' ')}`, (t) => {
+    const world = cluster('cpus:4;mem:4096');
+    const [run] = ran(world.launch(on(world.agent.id, 't1')));
+    const { containerId = '' } = run ?? {};
+    const before = world.kit.registry.get(`executor.${containerId}`) as ExecutorRecord;
+    const task = world.framework.row.tasks.get('t1') as TaskRow;
+    const row = world.kit.state.executors.get(containerId) as ExecutorRow;
+    const { kit, agent } = after(world, lost);
+    const effects = agent.reregister([{ row: task }], {}, [row]);
+    t.deepEqual(published(effects).map(({ message }) => message), ['REREGISTERED']); // prettier-ignore
+    const stored = kit.registry.get(`executor.${containerId}`) as ExecutorRecord;
+    t.deepEqual({ ...stored, info: 0 }, { ...before, info: 0 });
+    t.like(agent.row.executors.get(`${world.framework.id}\ne1`), { containerId, stored: true });
+    t.like([...agent.row.tasks.values()][0], { executorId: 'e1', containerId });
+    t.true(kit.has('framework', world.framework.id));
+    requireConservation(kit.state);
+    // Its next task goes there, as it is the same.
+    const scheduler = Object.assign(new SchedulerPeer(kit, 'f1', world.framework.info), { id: world.framework.id });
+    scheduler.subscribe();
+    const [offer] = kit.offersOf(scheduler);
+    scheduler.accept([offer as never], [on(agent.id, 't2')]);
+    t.is(ran(kit.stored())[0]?.containerId, containerId);
+  });
+
+test('AGT-8 LNK-6: an agent is asked for its executors where the registry lacks one, and only there', (t) => {
+  const world = cluster('cpus:4;mem:4096');
+  const [run] = ran(world.launch(on(world.agent.id, 't1')));
+  const row = world.kit.state.executors.get(run?.containerId ?? '') as ExecutorRow;
+  const task = world.framework.row.tasks.get('t1') as TaskRow;
+  const { frameworkId, executorId, containerId } = row;
+  for (const lost of [['executor.'], ['task.']]) {
+    const { kit, agent } = after(world, lost);
+    const body = { ...agent.digest([{ row: task }]), executors: [{ frameworkId, executorId, containerId }] };
+    const { epoch } = kit.state;
+    const asked = meta({ principal: 'a1', id: `${agent.instance}-q1`, epoch });
+    const effects = kit.send({ type: 'agent.REREGISTER', meta: asked, body } as never);
+    const [differs] = bodies<MasterToAgentBody<'DIFFERS'>>(effects, 'DIFFERS');
+    t.is(differs?.wantsExecutors, lost[0] === 'executor.');
+  }
+});
+
+test('AGT-8 EXC-8: an executor whose end was told in this term is not brought back by an older word; one that ended before frees what it had', (t) => {
+  const world = cluster('cpus:4;mem:4096');
+  const [run] = ran(world.launch(on(world.agent.id, 't1')));
+  const old = world.kit.state.executors.get(run?.containerId ?? '') as ExecutorRow;
+  const { frameworkId, executorId, containerId } = old;
+  const { kit, agent } = after(world, []);
+  const another = { ...old, containerId: containerId.replace('L1-E', 'L9-E') };
+  agent.reregister([], {}, [another]);
+  t.deepEqual([...kit.state.executors.keys()], [another.containerId]);
+  t.false(kit.has('executor', containerId));
+  requireConservation(kit.state);
+  agent.say('EXITED_EXECUTOR', { frameworkId, executorId, containerId: another.containerId });
+  kit.stored();
+  agent.reregister([], {}, [another]);
+  t.is(kit.state.executors.size, 0);
+  requireConservation(kit.state);
 });
 
 test('EXC-6: a scheduler’s SHUTDOWN goes to the agent; to one that is not there it does not', (t) => {

@@ -1,7 +1,7 @@
 /** A master that leads, with peers that keep their sessions, and a registry that answers when it is told to. */
 import { CountAllocator } from '../../actors/master/allocator/count-allocator.js';
 import { masterMachine } from '../../actors/master/master.machine.js';
-import type { AgentRow, FrameworkRow, MasterState, TaskRow } from '../../actors/master/master-state.js';
+import type { AgentRow, ExecutorRow, FrameworkRow, MasterState, TaskRow } from '../../actors/master/master-state.js';
 import type { Effect, Persist, Publish } from '../../actors/effect.js';
 import type { Meta } from '../../actors/events.js';
 import type { AgentInfo } from '../../protocol/agent.js';
@@ -289,11 +289,17 @@ export class AgentPeer extends Peer {
   reregister(
     tasks: readonly { row: TaskRow; state?: TaskState; updateWaits?: boolean }[] = [],
     given: Partial<Meta> = {},
-    executors: AgentMessageBody<'REREGISTER'>['executors'] = [],
+    executors: readonly ExecutorRow[] = [],
   ): Effect[] {
     const { epoch } = this.kit.state;
     const asked = meta({ principal: this.principal, id: this.question(), epoch, ...given });
-    const body = { ...this.digest(tasks), executors, differing: this.all(tasks) };
+    const refs = executors.map(({ frameworkId, executorId, containerId }) => ({
+      ...{ frameworkId, executorId, containerId },
+    }));
+    const infos = executors.map(({ containerId, frameworkId, info, resources }) => ({
+      ...{ containerId, frameworkId, info: { ...info, resources: resources.toArray() } },
+    }));
+    const body = { ...this.digest(tasks), executors: refs, differing: { ...this.all(tasks), executors: infos } };
     return this.#arrive({ type: 'agent.REREGISTER', meta: asked, body });
   }
 
@@ -314,6 +320,8 @@ export class AgentPeer extends Peer {
       launchId: row.launchId,
       name: row.name,
       resources: row.resources.toArray(),
+      ...(row.executorId !== undefined && { executorId: row.executorId }),
+      ...(row.containerId !== undefined && { containerId: row.containerId }),
     }));
     return { agentInfo: this.info, of: 1, buckets: [0], launches };
   }

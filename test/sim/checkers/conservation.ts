@@ -85,6 +85,7 @@ function held({ allocator }: MasterState, agent: AgentRow): string | undefined {
   }
   if (portsOf(offered) !== offeredPorts) return 'a port is in two offers';
   for (const task of agent.tasks.values()) if (!task.recovered) of(task.frameworkId).add(task.resources);
+  for (const executor of agent.executors.values()) of(executor.frameworkId).add(executor.resources);
   const holdings = allocator.held(agent.agentId);
   for (const frameworkId of new Set([...used.keys(), ...holdings.keys()])) {
     const amount = new Amount().add(holdings.get(frameworkId) ?? Resources.empty);
