@@ -191,7 +191,7 @@ function welcome(
     effects.push(toAgentOf(framework, state, agent, 'SHUTDOWN_FRAMEWORK', { frameworkId }));
   }
   wantAllocation(state, now);
-  return [...effects, ...forgetFormer(state, agent)];
+  return [...effects, ...forgetFormer(state, agent, now)];
 }
 
 /**
@@ -199,12 +199,14 @@ function welcome(
  * and gets a row, for the registry may have lost it. 2. It names another, and another. 3. Without this there would be a row of each, for
  * ever. An id of this term stays until the next one, lest another principal takes it. Rule: AGT-10.
  */
-function forgetFormer(state: MasterState, { principal }: AgentRow): Effects {
+function forgetFormer(state: MasterState, { principal }: AgentRow, now: number): Effects {
   const effects: Effect[] = [];
   for (const row of state.formerAgents) {
     if (row.principal !== principal || row.tasks.size > 0 || !isOfEarlierTerm(state, row.agentId)) continue;
     const { agentId } = row;
     state.formerAgents.delete(row);
+    // What has no task there is nobody's loss, but its row would keep its framework's for ever.
+    effects.push(...endMissingExecutors(state, agentId, [], now));
     state.agents.delete(agentId);
     state.allocator.removeAgent(agentId);
     effects.push(log('warn', 'an agent came under another id: its former row goes', { agentId, principal }));

@@ -232,6 +232,20 @@ test('AGT-8 EXC-8: an executor whose end was told in this term is not brought ba
   requireConservation(kit.state);
 });
 
+test('AGT-10 EXC-8: with an agent’s former row its executors go', (t) => {
+  const world = cluster('cpus:4;mem:4096');
+  const [run] = ran(world.launch(on(world.agent.id, 't1')));
+  const { containerId = '' } = run ?? {};
+  const { kit, agent } = after(world, ['task.']);
+  t.true(kit.has('executor', containerId));
+  agent.id = 'x';
+  agent.reregister();
+  kit.stored();
+  t.deepEqual([...kit.state.agents.keys()], ['x']);
+  t.is(kit.state.executors.size, 0);
+  t.false(kit.has('executor', containerId));
+});
+
 test('EXC-6: a scheduler’s SHUTDOWN goes to the agent; to one that is not there it does not', (t) => {
   const { agent, framework, launch } = cluster();
   launch(on(agent.id, 't1'));
