@@ -33,8 +33,8 @@ export const BUGS: readonly Bug[] = [
     'master: RUN_TASK before the row is stored',
     'REG-3',
     'actors/master/accept.ts',
-    'return persist(state, [write], (current, _now, { stored }) => onTaskStored(current, stored(task), walk.cause));',
-    'task.stored = true; return [...onTaskStored(state, task, walk.cause), ...persist(state, [write], () => [])];',
+    'return persist(state, writes, (current, now, { stored }) => {',
+    'task.stored = true; return onTaskStored(state, task, walk.cause, 0).concat(persist(state, writes, () => []));\n  return persist(state, writes, (current, now, { stored }) => {',
   ),
   {
     name: 'master: terminal acknowledgement before the row is deleted',

@@ -11,6 +11,12 @@ const bug = (name: string, rule: string, file: string, ...texts: readonly (reado
   patches: texts.map(([search, replace]) => ({ file, search, replace })),
 });
 
+/** What an update waits for. */
+const UPDATE_STORED = `return persist(state, writes, (current, at) => [
+    ...onUpdateStored(current, row, status.state, at),
+    ...then(current, at),
+  ]);`;
+
 export const RESTART_BUGS: readonly Bug[] = [
   bug(
     'agent: a launch is told to its executor before it is stored',
@@ -26,16 +32,16 @@ export const RESTART_BUGS: readonly Bug[] = [
     ],
   ),
   bug('agent: an update is sent before it is stored', 'AGS-1', UPDATES, [
-    'return persist(state, [streamWrite(state, row)], (current, at) => onUpdateStored(current, row, status.state, at));',
-    'return [...onUpdateStored(state, row, status.state, now), ...persist(state, [streamWrite(state, row)], () => NOTHING)];',
+    UPDATE_STORED,
+    'return [...onUpdateStored(state, row, status.state, now), ...persist(state, writes, then)];',
   ]),
   bug('agent: a kill is carried out before it is stored', 'AGS-1', LAUNCHES, [
-    "    sooner.map((row) => streamWrite(state, row)),\n    () => sooner.map(({ launchId }) => tell({ type: 'agent.KILL', launchId, killPolicy })),\n  );",
-    "    sooner.map((row) => streamWrite(state, row)),\n    () => NOTHING,\n  ).concat(sooner.map(({ launchId }) => tell({ type: 'agent.KILL', launchId, killPolicy })));",
+    "          ? [tell({ type: 'agent.KILL', launchId: row.launchId, killPolicy })]\n          : killOnExecutor(current, row, killPolicy, at),\n      ),\n  );",
+    "          ? []\n          : killOnExecutor(current, row, killPolicy, at),\n      ),\n  ).concat(sooner.map(({ launchId }) => tell({ type: 'agent.KILL', launchId, killPolicy })));",
   ]),
   bug('agent: the end of a container may be forgotten before it is stored', 'AGS-8', UPDATES, [
-    'return persist(state, [streamWrite(state, row)], (current, at) => onUpdateStored(current, row, status.state, at));',
-    "return [{ type: 'forgetContainer', containerId: row.launchId }, ...persist(state, [streamWrite(state, row)], (current, at) => onUpdateStored(current, row, status.state, at))];",
+    UPDATE_STORED,
+    `return [{ type: 'forgetContainer', containerId: row.launchId }, ...${UPDATE_STORED.slice('return '.length, -1)}];`,
   ]),
   bug('agent: a new life has forgotten what is over', 'AGS-6', 'actors/agent/recovery.ts', [
     'ended: new Map(ended.map(',
@@ -66,7 +72,7 @@ export const RESTART_BUGS: readonly Bug[] = [
     '',
   ]),
   bug('agent: a new life adopts nothing', 'KIL-2', 'actors/agent/recovery.ts', [
-    'if (task === undefined || isTerminal(state)) return [];',
+    'if (task === undefined || launch.containerId !== undefined || isTerminal(state)) return [];',
     'if (task !== undefined || isTerminal(state)) return [];',
   ]),
   bug('agent: the epoch is not stored', 'EPO-4', 'actors/agent/door.ts', [
