@@ -79,8 +79,13 @@ export class RunJob {
       first: (signal) => this.stop(signal, signalStatus(signal)),
       second: (signal) => this.#leave(signalStatus(signal)),
     });
-    const onClosed = (): void => this.stop('nobody reads the output', signalExitStatus('SIGPIPE'));
-    process.stdout.once('error', onClosed);
+    let isClosed = false;
+    // Each line that nobody reads is an error; with nobody listening for the second one the process would end at once.
+    const onClosed = (): void => {
+      if (!isClosed) this.stop('nobody reads the output', signalExitStatus('SIGPIPE'));
+      isClosed = true;
+    };
+    process.stdout.on('error', onClosed);
     try {
       await this.#requirePlaceable();
       this.#running = await this.#subscribe();

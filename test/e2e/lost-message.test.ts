@@ -61,8 +61,8 @@ const ELSEWHERE: Partial<Record<Row, readonly string[]>> = {
     'ERROR',
     'INVITE',
   ],
-  masterAgent: ['UNREGISTER', 'STALE_EPOCH'],
-  agentMaster: ['SHUTDOWN_FRAMEWORK', 'SHUTDOWN'],
+  masterAgent: ['UNREGISTER', 'STALE_EPOCH', 'EXITED_EXECUTOR', 'EXECUTOR_MESSAGE'],
+  agentMaster: ['DIFFERS', 'SHUTDOWN_FRAMEWORK', 'SHUTDOWN_EXECUTOR', 'EXECUTOR_MESSAGE', 'SHUTDOWN'],
 };
 
 const TIMINGS = [
