@@ -220,7 +220,11 @@ const AGENTS = [
 /** Every option of a cluster. One run in ten is without faults. */
 export function drawCluster(random: SeededRandom): ClusterPlan {
   const calm = random.chance(0.1);
-  const faults = drawFaults(random.fork('faults'));
+  const drawn = drawFaults(random.fork('faults'));
+  const faults = calm ? NO_FAULTS : drawn;
+  const timings = drawTimings(random.fork('timings'));
+  // A registry that comes back older than what agents remember asks for launches that they have forgotten.
+  const endedMemoryMs = faults.registryBack.everyMs > 0 ? DEFAULT_TIMINGS.endedMemoryMs : timings.endedMemoryMs;
   return {
     masters: random.integer(1, 3),
     // Of few agents two that are silent are many: now and then there are more. Rule: AGT-7.
@@ -230,7 +234,7 @@ export function drawCluster(random: SeededRandom): ClusterPlan {
     schedulers: random.integer(1, 3),
     maxStarting: random.pick([1, 4, 16]),
     skewMs: random.pick([0, 0, 50, 1_000]),
-    timings: drawTimings(random.fork('timings')),
-    faults: calm ? NO_FAULTS : faults,
+    timings: { ...timings, endedMemoryMs },
+    faults,
   };
 }
