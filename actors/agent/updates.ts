@@ -218,15 +218,13 @@ export function answerLaunches(state: AgentState, launches: readonly LaunchRef[]
 export function disown(state: AgentState, launches: readonly LaunchRef[], now: number): Effects {
   if (launches.length === 0) return NOTHING;
   const refused = launches.map((launch) => {
-    const end = state.ended.get(launch.launchId)?.state;
-    const message = messageOf(end, isRefused(state, launch.launchId));
+    const known = state.ended.get(launch.launchId)?.state;
+    const isForgotten = known === undefined && isRefused(state, launch.launchId);
+    // It may have run: that it was never started is said only of what is known not to have been. Rule: LCH-4.
+    const end = isForgotten ? 'TASK_GONE' : (known ?? 'TASK_DROPPED');
+    const message = messageOf(end, isForgotten);
     const { row, write } = newLaunch(state, { ...launch, sendKilling: false });
-    append(
-      state,
-      row,
-      { state: end ?? 'TASK_DROPPED', source: 'SOURCE_AGENT', reason: 'REASON_AGENT_RESTARTED', message },
-      now,
-    );
+    append(state, row, { state: end, source: 'SOURCE_AGENT', reason: 'REASON_AGENT_RESTARTED', message }, now);
     return { row, writes: [write, streamWrite(state, row)] };
   });
   return persist(
@@ -236,9 +234,7 @@ export function disown(state: AgentState, launches: readonly LaunchRef[], now: n
   );
 }
 
-function messageOf(end: TaskState | undefined, isRefusedAlready: boolean): string {
-  if (end !== undefined && end !== 'TASK_DROPPED') return 'The launch is over; this is its last state known.';
-  return end === undefined && isRefusedAlready
-    ? 'The launch is too old to be remembered, and is refused.'
-    : 'The launch was never started.';
+function messageOf(end: TaskState, isForgotten: boolean): string {
+  if (isForgotten) return 'The launch is too old to be remembered, and is refused.';
+  return end === 'TASK_DROPPED' ? 'The launch was never started.' : 'The launch is over; this is its last state known.';
 }

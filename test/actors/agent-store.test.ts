@@ -264,7 +264,7 @@ test('AGS-6: after a day an end is below the mark of its epoch, and everything u
     t.is(agent.state.launches.get('5-L1')?.state, 'TASK_RUNNING', 'one that lives below the mark lives on');
     t.deepEqual([told(agent.run('5-L3')), told(agent.run('5-L2')), told(agent.run('7-L1'))], [[], [], []]);
     t.is(told(agent.run('5-L4')).length, 1);
-    t.like(first(agent.kill('5-L2')), { state: 'TASK_DROPPED' }, 'it says so when it is asked');
+    t.like(first(agent.kill('5-L2')), { state: 'TASK_GONE' }, 'it says so when it is asked');
   }
 });
 
