@@ -238,12 +238,14 @@ export const BUGS: readonly Bug[] = [
     '  if (state.ended.has(launchId)) return true;\n',
     '',
   ),
-  one(
-    'executor: what was lost is taken for never started',
-    'LCH-1',
-    'actors/framework/command-executor.ts',
-    "if (event.neverStarted === true && row.state === 'ADOPTING' && row.runningAtMs === undefined)",
-    "if ((event.neverStarted === true || event.lost !== undefined) && row.state === 'ADOPTING')",
+  rare(
+    one(
+      'executor: what was lost is taken for never started',
+      'LCH-1',
+      'actors/framework/command-executor.ts',
+      "if (event.neverStarted === true && row.state === 'ADOPTING' && row.runningAtMs === undefined)",
+      "if ((event.neverStarted === true || event.lost !== undefined) && row.state === 'ADOPTING')",
+    ),
   ),
   one(
     'executor: any exit is FINISHED',

@@ -63,12 +63,14 @@ export const SILENCE_BUGS: readonly Bug[] = [
     'effects.push(...forwardKill(state, task));',
     '',
   ),
-  bug(
-    'master: a kill does not outlive a leader',
-    'KIL-1',
-    'recovery.ts',
-    'if (record.kill !== undefined) row.kill',
-    'if (record.kill === null) row.kill',
+  rare(
+    bug(
+      'master: a kill does not outlive a leader',
+      'KIL-1',
+      'recovery.ts',
+      'if (record.kill !== undefined) row.kill',
+      'if (record.kill === null) row.kill',
+    ),
   ),
   {
     name: 'master: a kill is passed on before it is stored',
