@@ -8,20 +8,22 @@ import type { ContainerEvent, Stamp } from '../events.js';
 import type { ActorState } from '../perform.js';
 import { containerOf } from './container-of.js';
 
+/** What is to be run. */
+interface Launch {
+  readonly launchId: string;
+  readonly frameworkId: string;
+  readonly agentId: string;
+  readonly task: TaskInfo;
+  /** Whether the framework wants to see KILLING. */
+  readonly sendKilling: boolean;
+  /** Whom the framework runs its tasks as, if the command says nothing. */
+  readonly user: string | undefined;
+  readonly credentials?: ContainerSpec['credentials'];
+}
+
 /** What the agent tells its command executor. */
 export type CommandExecutorEvent =
-  | {
-      readonly type: 'agent.LAUNCH';
-      readonly launchId: string;
-      readonly frameworkId: string;
-      readonly agentId: string;
-      readonly task: TaskInfo;
-      /** Whether the framework wants to see KILLING. */
-      readonly sendKilling: boolean;
-      /** Whom the framework runs its tasks as, if the command says nothing. */
-      readonly user: string | undefined;
-      readonly credentials?: ContainerSpec['credentials'];
-    }
+  | (Launch & { readonly type: 'agent.LAUNCH' })
   | { readonly type: 'agent.KILL'; readonly launchId: string; readonly killPolicy: KillPolicy | undefined };
 
 /** What it tells the agent. */
@@ -32,14 +34,7 @@ export interface ExecutorUpdate {
 }
 
 /** A launch of an earlier life that has not ended, with what is stored of it. */
-export interface RecoveredLaunch {
-  readonly launchId: string;
-  readonly frameworkId: string;
-  readonly agentId: string;
-  readonly task: TaskInfo;
-  readonly sendKilling: boolean;
-  readonly user: string | undefined;
-  readonly credentials?: ContainerSpec['credentials'];
+export interface RecoveredLaunch extends Launch {
   /** When it was told that it runs. */
   readonly runningAtMs: number | undefined;
   readonly kill: { readonly requestedAtMs: number; readonly graceMs: number } | undefined;
@@ -58,14 +53,7 @@ export interface CommandExecutorConfig {
   readonly recovered: readonly RecoveredLaunch[];
 }
 
-interface CommandRow {
-  readonly launchId: string;
-  readonly frameworkId: string;
-  readonly agentId: string;
-  readonly task: TaskInfo;
-  readonly sendKilling: boolean;
-  readonly user: string | undefined;
-  readonly credentials: ContainerSpec['credentials'];
+interface CommandRow extends Launch {
   /** ADOPTING: of an earlier life; what became of it is still to be told. Rule: AGS-2. */
   state: 'ADOPTING' | 'QUEUED' | 'STARTING' | 'RUNNING';
   /** When it was first told that it runs. */
@@ -91,9 +79,6 @@ export const newCommandExecutorState = (config: CommandExecutorConfig): CommandE
   queue: [],
   starting: 0,
 });
-
-type Launch = Pick<CommandRow, 'launchId' | 'frameworkId' | 'agentId' | 'task' | 'sendKilling' | 'user'> &
-  Partial<Pick<CommandRow, 'credentials'>>;
 
 const newRow = ({ launchId, frameworkId, agentId, task, sendKilling, user, credentials }: Launch): CommandRow => ({
   ...{ launchId, frameworkId, agentId, task, sendKilling, user, credentials },

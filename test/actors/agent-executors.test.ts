@@ -15,7 +15,7 @@ import { bodies, meta, ofType, published, words } from '../support/actor-kit.js'
 import { taskInfo } from '../support/master-kit.js';
 
 const FRAMEWORK = '5-0001';
-const executors = { principal: 'a1-executor', cluster: 'tepui', credentials: '/work/executor.json' };
+const executors = { principal: 'a1-executor', cluster: 'tepui', credentials: '/agent/executor.json' };
 const executor: ExecutorInfo = { executorId: 'e1', frameworkId: FRAMEWORK, command: { value: 'exec ./e' } };
 
 /** Has an agent told to run a task on an executor; the first launch starts it. */
@@ -100,7 +100,7 @@ test('EXC-1: the first task starts the executor, once it is stored; the next one
   if (start?.type !== 'agent.LAUNCH') return t.fail();
   t.is(start.launchId, 'L1-E');
   t.is(start.user, 'u');
-  t.deepEqual(start.credentials, { from: '/work/executor.json', as: 'credentials.json' });
+  t.deepEqual(start.credentials, { from: '/agent/executor.json', as: 'credentials.json' });
   t.is(start.task.command?.value, 'exec ./e');
   const variables = start.task.command?.environment?.variables ?? [];
   t.deepEqual(readExecutorEnvironment(Object.fromEntries(variables.map(({ name, value }) => [name, value]))), {
